@@ -1,0 +1,50 @@
+# make run    install, then the main job on the default configuration
+# make test   install, then every test
+# make lint   formatters, type checker and linters, as CI runs them
+# make lock   pin what pyproject.toml asks for, anew
+# make clean  remove everything made
+
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+SHELL := /bin/bash
+PYTHON ?= python3
+
+.PHONY: run test lint lock clean
+
+run: $(VENV)/run.installed
+	@$(BIN)/snakemake --cores $(CORES)
+
+test: $(VENV)/test.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check galaxalign workflow/scripts tests
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.12 run"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --progress-bar off --requirement requirements.lock
+	@touch $@
+
+$(VENV)/test.installed: requirements-test.lock requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --progress-bar off --requirement requirements.lock --requirement requirements-test.lock
+	@touch $@
+
+lock:
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet .
+	$(VENV)-lock/bin/python -m pip freeze --exclude galaxalign | sed -E '/^(nvidia|triton|cuda)/d; s/\+cpu$$//; / @ /d' > requirements.lock
+	$(VENV)-lock/bin/python -m pip install --quiet '.[test]'
+	$(VENV)-lock/bin/python -m pip freeze --exclude galaxalign | sed -E '/^(nvidia|triton|cuda)/d; s/\+cpu$$//; / @ /d' | grep -vxFf requirements.lock > requirements-test.lock
+	rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) .snakemake && find results -mindepth 1 ! -name README.md -delete

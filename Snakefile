@@ -1,0 +1,53 @@
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from galaxalign.errors import GalaxAlignError
+from galaxalign.provenance import code
+from galaxalign.settings import check, dataset_settings, recipe_settings
+
+min_version("9.19")
+
+
+configfile: "config/config.yaml"
+
+
+try:
+    config = check(config, Path("workflow/schemas/config.schema.yaml"))
+except GalaxAlignError as error:
+    raise WorkflowError(str(error))
+
+
+report: "workflow/report/workflow.rst"
+
+
+pathvars:
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+container: "docker://python:3.12-slim"
+
+
+wildcard_constraints:
+    dataset="|".join(config["datasets"]),
+    run="|".join(config["runs"]),
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/symbols.smk"
+include: "workflow/rules/align.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/search.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        figures_of_all,
+        "<results>/tables/summary.tsv",
+    localrule: True

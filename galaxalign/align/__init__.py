@@ -1,0 +1,1 @@
+"""Two-stage fine-tuning that aligns images, symbols and texts."""

@@ -1,0 +1,119 @@
+"""One file that holds all a model needs to be used later."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from galaxalign.align.backbones import build_backbone
+from galaxalign.align.model import TriModalModel
+from galaxalign.align.recipe import Recipe
+from galaxalign.errors import GalaxAlignError
+
+FORMAT = "galaxalign-model-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and what it was made by.
+
+    Attributes
+    ----------
+    model : the towers with their weights, in evaluation mode.
+    recipe : how it was trained.
+    sheet : its vocabulary, a class sheet as plain values.
+    image : the image recipe of its store: size, crop, bands and how flux became colour.
+    aligned : whether images and texts shared one space before any fine-tuning.
+    stage : the last stage that it went through.
+    dataset : the data set that it was trained on.
+    code : digest of the code that trained it.
+    """
+
+    model: TriModalModel
+    recipe: Recipe
+    sheet: dict[str, Any]
+    image: dict[str, Any]
+    aligned: bool
+    stage: str
+    dataset: str
+    code: str
+
+    @property
+    def trained(self) -> list[str]:
+        """The modalities that share the images' space: `text`, `symbol`."""
+        epochs = sum(stage.epochs for stage in self.recipe.stages.values())
+        modalities = []
+        if self.model.text is not None and (self.aligned or (epochs and self.recipe.uses("text"))):
+            modalities.append("text")
+        # Without training, symbols pass the very tower that images do.
+        if self.recipe.uses("symbol"):
+            modalities.append("symbol")
+        return modalities
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write aside, then rename, so that `path` is never half-written."""
+    content = {
+        "format": FORMAT,
+        "recipe": checkpoint.recipe.to_dict(),
+        "sheet": checkpoint.sheet,
+        "image": checkpoint.image,
+        "preprocess": {
+            "size": checkpoint.recipe.backbone.size,
+            "mean": checkpoint.model.mean.flatten().tolist(),
+            "std": checkpoint.model.std.flatten().tolist(),
+        },
+        "aligned": checkpoint.aligned,
+        "stage": checkpoint.stage,
+        "dataset": checkpoint.dataset,
+        "code": checkpoint.code,
+        "has": {
+            "text": checkpoint.model.text is not None,
+            "symbol": checkpoint.model.symbol is not None,
+            "head": checkpoint.model.head is not None,
+        },
+        "weights": checkpoint.model.state_dict(),
+    }
+    aside = path.with_name(path.name + ".part")
+    with aside.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The model in `path`, on the CPU.
+
+    Raises
+    ------
+    GalaxAlignError
+        The file is missing, not a model of this project, or its weights do not fit its recipe.
+    """
+    if not path.is_file():
+        raise GalaxAlignError(f"{path}: there is no such model; train it first, or correct the path")
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise GalaxAlignError(f"{path} cannot be read as a model ({type(error).__name__}); train it again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise GalaxAlignError(f"{path} is not a GalaxAlign model of format {FORMAT}; name a model.pt of this workflow")
+    recipe = Recipe.from_dict(content["recipe"])
+    has = content["has"]
+    backbone = build_backbone(recipe.backbone, with_text=has["text"], weights=False)
+    model = TriModalModel(
+        backbone, classes=len(content["sheet"]["classes"]), temperature=recipe.temperature.start, head=has["head"]
+    )
+    if has["symbol"]:
+        model.own_symbol_tower()
+    try:
+        model.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        raise GalaxAlignError(
+            f"{path}: the weights do not fit the backbone {recipe.backbone.name}; train the model again"
+        ) from error
+    kept = {key: content[key] for key in ("sheet", "image", "aligned", "stage", "dataset", "code")}
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Checkpoint(model=model.eval(), recipe=recipe, **kept)

@@ -1,0 +1,104 @@
+"""One way to fine-tune, as the configuration states it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from galaxalign.align.augmentation import Augmentation
+from galaxalign.align.backbones import BackboneSettings
+from galaxalign.align.losses import Weights
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """Peak learning rates of pre-trained weights and of new ones."""
+
+    tower: float
+    new: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of training does."""
+
+    epochs: int
+    learning_rate: LearningRate
+    weights: Weights
+    lock: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Stage":
+        """From one entry of `recipe.stages`."""
+        return cls(
+            epochs=settings["epochs"],
+            learning_rate=LearningRate(**settings["learning_rate"]),
+            weights=Weights(**settings["weights"]),
+            lock=tuple(settings["lock"]),
+        )
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Start of 1 / a, and whether a is learned."""
+
+    start: float
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW: weight decay of matrices, share of steps that warm up, largest norm of the gradient."""
+
+    weight_decay: float
+    warmup: float
+    clip: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A complete recipe; the keys are those of `recipe` in the configuration, where each is explained."""
+
+    seed: int
+    backbone: BackboneSettings
+    targets: str
+    labels_per_class: int | str
+    sampling: str
+    batch_size: int
+    symbol_views: int
+    temperature: Temperature
+    norm_layers: str
+    optimizer: Optimizer
+    augment: Augmentation
+    stages: dict[str, Stage]
+    classifier: str
+    fusion: float
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
+        parts: dict[str, Any] = {
+            "backbone": BackboneSettings(**settings["backbone"]),
+            "temperature": Temperature(**settings["temperature"]),
+            "optimizer": Optimizer(**settings["optimizer"]),
+            "augment": Augmentation(**settings["augment"]),
+            "stages": {name: Stage.from_dict(stage) for name, stage in settings["stages"].items()},
+        }
+        return cls(**{**settings, **parts})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint stores them."""
+        settings = asdict(self)
+        for stage in settings["stages"].values():
+            stage["lock"] = list(stage["lock"])
+        return settings
+
+    def uses(self, modality: str) -> bool:
+        """Whether any stage with epochs trains on `text` or `symbol`; without epochs, every modality is kept."""
+        trained = [stage for stage in self.stages.values() if stage.epochs]
+        names = {"text": ("image_text", "symbol_text"), "symbol": ("symbol_text", "image_symbol")}[modality]
+        return not trained or any(getattr(stage.weights, name) for stage in trained for name in names)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether any stage with epochs trains a linear head."""
+        return any(stage.epochs and stage.weights.classifier for stage in self.stages.values())

@@ -1,0 +1,1 @@
+"""Embeddings of galaxies, symbols and texts by a trained model."""

@@ -1,0 +1,66 @@
+"""Embeddings of a whole data set, in one file."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
+from galaxalign.align.classification import texts_of
+from galaxalign.align.inference import BATCH, embed_all, embed_symbols, embed_texts, in_batches
+from galaxalign.align.stages import used_rows
+from galaxalign.data.store import Store, read_store
+from galaxalign.logs import progress
+from galaxalign.provenance import digest
+from galaxalign.symbols.store import read_symbols
+
+
+def embed_store(checkpoint: Checkpoint, store: Store) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Embeddings (N, D) of every galaxy of a store, and logits (N, C) where the model has a linear head."""
+    model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    count = len(store.id)
+    batches = progress(in_batches(store.pictures, count), total=-(-count // BATCH), what="embedding", unit="batch")
+    return embed_all(model, batches, checkpoint.recipe.backbone.size)
+
+
+def embed_dataset(
+    *, model: Path, images: Path, symbols: Path, dataset: str, run: str, threads: int, embeddings: Path
+) -> None:
+    """Write galaxies, symbols and texts as `model` sees them to the HDF5 file `embeddings`.
+
+    Groups ``galaxies``, ``symbols`` and ``texts`` each hold ``embedding``, float32 (N, D) of unit length, beside
+    ids, labels and splits, or names and classes.  The attribute ``trained`` lists which of text and symbol
+    share the galaxies' space; ``scale`` is the a = exp(logit_scale) of arXiv 2411.19475.
+    """
+    torch.set_num_threads(threads)
+    checkpoint, store, drawn = load_checkpoint(model), read_store(images), read_symbols(symbols)
+    galaxies, logits = embed_store(checkpoint, store)
+    texts, text_classes = texts_of([list(entry.texts) for entry in drawn.sheet.classes])
+    with h5py.File(embeddings, "w") as file:
+        file.attrs["classes"] = json.dumps(list(drawn.sheet.labels))
+        file.attrs["names"] = json.dumps(list(drawn.sheet.names))
+        file.attrs["dataset"], file.attrs["run"], file.attrs["model"] = dataset, run, digest(model)
+        file.attrs["scale"] = checkpoint.model.scale.item()
+        file.attrs["classifier"] = checkpoint.recipe.classifier
+        file.attrs["fusion"] = checkpoint.recipe.fusion
+        file.attrs["trained"] = json.dumps(checkpoint.trained)
+        group = file.create_group("galaxies")
+        group["embedding"], group["label"] = galaxies, store.label
+        group["used"] = np.isin(np.arange(len(store.id)), used_rows(store, checkpoint.recipe))
+        group["ra"], group["dec"] = store.ra, store.dec
+        for name in ("id", "split", "flag"):
+            group.create_dataset(name, data=getattr(store, name).astype(object), dtype=h5py.string_dtype())
+        if logits is not None:
+            group["logits"] = logits
+        group = file.create_group("symbols")
+        group["embedding"] = embed_symbols(checkpoint.model, drawn.images, checkpoint.recipe.backbone.size)
+        group["class"] = drawn.classes
+        group.create_dataset("name", data=np.array(drawn.names, dtype=object), dtype=h5py.string_dtype())
+        if checkpoint.model.text is not None:
+            group = file.create_group("texts")
+            group["embedding"] = embed_texts(checkpoint.model, texts)
+            group["class"] = text_classes.astype(np.int16)
+            group.create_dataset("text", data=np.array(texts, dtype=object), dtype=h5py.string_dtype())

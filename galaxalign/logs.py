@@ -1,0 +1,61 @@
+"""Where a job's words go: its log in full, the terminal in brief."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from galaxalign.errors import GalaxAlignError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def log_to(path: str) -> Iterator[None]:
+    """Send records, warnings and tracebacks to `path`; leave one sentence on the terminal when the job fails."""
+    file = logging.FileHandler(path, mode="w")
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.addFilter(lambda record: record.exc_info is None)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[file, terminal],
+        force=True,
+    )
+    logging.captureWarnings(True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        yield
+    except GalaxAlignError as error:
+        logger.info("the job failed", exc_info=True)
+        sys.stderr.write(f"\nerror: {error}\n\n")
+        sys.exit(1)
+    except Exception as error:
+        logger.info("the job failed", exc_info=True)
+        sys.stderr.write(f"\nerror: {type(error).__name__}: {error} (the traceback is in {path})\n\n")
+        sys.exit(1)
+
+
+def progress(items: Iterable[T], *, total: int, what: str, unit: str) -> Iterator[T]:
+    """Yield `items`, with a progress bar on a terminal and plain lines every ten seconds elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, total=total, desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - start)
+            left = (total - done) / rate
+            logger.info("%s: %d of %d %s, %.1f %s/s, %.0f s left", what, done, total, unit, rate, unit, left)

@@ -1,0 +1,203 @@
+"""The configuration: checked against its schema, completed, and read by name.
+
+Nothing here has a default value: `config/config.yaml` has them all, and a data set or a run
+that names only what it changes is completed from the sections `data` and `recipe`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from galaxalign.errors import GalaxAlignError, nearest
+
+Settings = dict[str, Any]
+
+# Where real galaxies for development lie when the environment does not say.
+os.environ.setdefault("GALAXALIGN_REAL_DATA", "../shared/data")
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
+    """`base` with `changes` over it: maps merge, everything else replaces.
+
+    >>> merge({"split": {"seed": 0, "radius": 60}}, {"split": {"seed": 1}})
+    {'split': {'seed': 1, 'radius': 60}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def dataset_settings(config: Settings, dataset: str) -> Settings:
+    """Settings of one data set: morphology, source, and the `data` section with its own changes."""
+    entry = config["datasets"][dataset]
+    return {**entry, "data": merge(config["data"], entry.get("data", {}))}
+
+
+def recipe_settings(config: Settings, run: str) -> Settings:
+    """The complete recipe of one run."""
+    return merge(config["recipe"], config["runs"][run])
+
+
+def expand(value: Any, key: str = "config") -> Any:
+    """`value` with the environment variables in its strings replaced.
+
+    Raises
+    ------
+    GalaxAlignError
+        A variable is not set.
+    """
+    if isinstance(value, Mapping):
+        return {name: expand(item, f"{key}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    expanded = os.path.expandvars(value)
+    if "$" in expanded:
+        raise GalaxAlignError(
+            f"{key.removeprefix('config.')}: {value!r} names an environment variable that is not set; export it"
+        )
+    return expanded
+
+
+def check(config: Settings, schema_path: Path) -> Settings:
+    """The configuration, checked as a whole, with environment variables replaced.
+
+    Parameters
+    ----------
+    config
+        As Snakemake merged it from the default and the overlays.
+    schema_path
+        The JSON schema, whose ``$defs`` describe a complete `data` section and recipe.
+
+    Raises
+    ------
+    GalaxAlignError
+        One sentence that names the first wrong key and the cure.
+    """
+    schema = yaml.safe_load(schema_path.read_text())
+    config = expand(config)
+    _check_against(config, schema, schema, "")
+    for name in config["datasets"]:
+        complete = dataset_settings(config, name)["data"]
+        _check_against(complete, schema["$defs"]["data"], schema, f"datasets.{name}.data")
+    for name in config["runs"]:
+        recipe = recipe_settings(config, name)
+        _check_against(recipe, schema["$defs"]["recipe"], schema, f"runs.{name}")
+        _check_recipe(recipe, f"runs.{name}")
+    _check_names(config)
+    return config
+
+
+def _check_against(value: Any, part: Settings, schema: Settings, where: str) -> None:
+    validator = jsonschema.Draft202012Validator({**part, "$defs": schema["$defs"]})
+    errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.message))
+    if errors:
+        raise GalaxAlignError(_sentence(_deepest(errors[0]), where))
+
+
+def _deepest(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of alternatives that all fail, the complaint of the one that came furthest."""
+    while error.context:
+        error = max(error.context, key=lambda inner: (len(inner.path), inner.validator != "type"))
+    return error
+
+
+def _sentence(error: Any, where: str) -> str:
+    key = ".".join(filter(None, [where, *map(str, error.absolute_path)])) or "the configuration"
+    value, rule = error.instance, error.validator_value
+    meaning = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    cure = f" ({meaning.rstrip('.')})" if meaning else ""
+    prefix = "" if key == "the configuration" else f"{key}."
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            unknown = next(name for name in value if name not in known)
+            return f"unknown key '{prefix}{unknown}': {nearest(str(unknown), known)}"
+        case "required":
+            missing = next(name for name in rule if name not in value)
+            return f"missing key '{prefix}{missing}': add it, config/config.yaml shows how{cure}"
+        case "enum":
+            return f"'{key}' is {value!r}: it must be one of {', '.join(map(str, rule))}{cure}"
+        case "type":
+            wanted = " or ".join(rule) if isinstance(rule, list) else rule
+            hint = ""
+            if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
+                hint = f"; write it without quotes and with a decimal point, 1.0e-5: YAML reads {value} as text"
+            return f"'{key}' is {value!r}: it must be of type {wanted}{hint}{cure}"
+        case "const":
+            return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"
+        case "minProperties" | "maxProperties":
+            return f"'{key}' must have exactly one key{cure}"
+        case _:
+            return f"'{key}' is {value!r}: {error.message}{cure}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_recipe(recipe: Settings, where: str) -> None:
+    """What a schema cannot say: settings that contradict each other."""
+    stages = recipe["stages"]
+    epochs = sum(stage["epochs"] for stage in stages.values())
+    weights = {
+        name: max(stage["weights"][name] for stage in stages.values() if stage["epochs"] or not epochs)
+        for name in stages["shared"]["weights"]
+    }
+    classifier = recipe["classifier"]
+    if epochs and classifier == "head" and weights["classifier"] == 0:
+        raise GalaxAlignError(
+            f"'{where}.classifier' is head, but no stage trains one: give stages.*.weights.classifier a value above 0"
+        )
+    needs = {"text": ["image_text"], "symbol": ["symbol_text", "image_symbol"], "fused": ["image_text"]}
+    if epochs and classifier in needs and not any(weights[name] for name in needs[classifier]):
+        raise GalaxAlignError(
+            f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
+            f"{'|'.join(needs[classifier])} a value above 0, or choose head or probe"
+        )
+    for name, stage in stages.items():
+        if stage["epochs"] and not any(stage["weights"].values()):
+            raise GalaxAlignError(
+                f"'{where}.stages.{name}.weights' are all 0: nothing would be trained; raise one or set epochs to 0"
+            )
+    source = recipe["backbone"]["pretrained"]
+    if ("/" in source or Path(source).suffix) and not Path(source).is_file():
+        raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
+
+
+def _check_names(config: Settings) -> None:
+    """Names that point to entries elsewhere in the configuration, or to files, exist."""
+    for key, name, known in _references(config):
+        if name not in known:
+            raise GalaxAlignError(f"'{key}' is {name!r}: {nearest(name, known)}")
+    for name, entry in config["datasets"].items():
+        sheet = Path("config/morphology") / f"{entry['morphology']}.yaml"
+        if not sheet.is_file():
+            known = sorted(path.stem for path in sheet.parent.glob("*.yaml"))
+            raise GalaxAlignError(
+                f"'datasets.{name}.morphology' is {entry['morphology']!r}: there is no {sheet}; "
+                f"{nearest(entry['morphology'], known)}"
+            )
+
+
+def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:
+    datasets, runs = list(config["datasets"]), list(config["runs"])
+    for name in config["active"]["datasets"]:
+        yield "active.datasets", name, datasets
+    for name in config["active"]["runs"]:
+        yield "active.runs", name, runs
+    yield "figures.run", config["figures"]["run"], config["active"]["runs"]
+    for name in config["predictions"]["datasets"]:
+        yield "predictions.datasets", name, datasets
+    yield "similar.dataset", config["similar"]["dataset"], datasets

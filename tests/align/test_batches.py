@@ -1,0 +1,98 @@
+import math
+
+import pytest
+import torch
+
+from galaxalign.align.augmentation import Augmentation, augment, resize
+from galaxalign.align.batches import SymbolViews, few_labels, sampled_indices
+from galaxalign.align.schedule import learning_rate_share
+
+STILL = Augmentation(rotate=False, flip=False, zoom=0.0, shift=0.0, brightness=0.0, noise=0.0)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_natural_sampling_shows_every_galaxy_once():
+    labels = torch.zeros(95, dtype=torch.int64)
+    batches = list(sampled_indices(labels, "natural", 32, generator()))
+    assert sorted(torch.cat(batches).tolist()) == list(range(95))
+    assert [len(batch) for batch in batches] == [32, 32, 31]
+
+
+@pytest.mark.parametrize(("sampling", "share"), [("balanced", 1 / 2), ("sqrt", 1 / 4)])
+def test_sampling_weighs_classes(sampling, share):
+    labels = torch.tensor([0] * 900 + [1] * 100)
+    drawn = torch.cat([labels[b] for _ in range(20) for b in sampled_indices(labels, sampling, 64, generator())])
+    one_epoch = torch.cat([labels[b] for b in sampled_indices(labels, sampling, 64, generator())])
+    assert len(one_epoch) == 1000
+    assert drawn.double().mean().item() == pytest.approx(share, abs=0.05)
+
+
+def test_few_labels_takes_as_many_of_each_class_and_the_same_ones_by_seed():
+    labels = torch.tensor([0] * 50 + [1] * 5 + [2] * 20)
+    kept = few_labels(labels, 10, seed=3)
+    assert torch.bincount(labels[kept]).tolist() == [10, 5, 10]
+    assert torch.equal(kept, few_labels(labels, 10, seed=3))
+    assert not torch.equal(kept, few_labels(labels, 10, seed=4))
+    assert torch.equal(few_labels(labels, "all", seed=3), torch.arange(75))
+
+
+def test_unchanged_picture_comes_back():
+    pictures = torch.randint(0, 256, (2, 16, 16, 3), generator=generator(), dtype=torch.uint8)
+    same = augment(pictures, 16, STILL, flip=True, generator=generator())
+    assert torch.allclose(same, resize(pictures, 16), atol=1e-5)
+
+
+def test_flip_only_where_a_mirror_image_means_the_same():
+    settings = Augmentation(**{**STILL.__dict__, "flip": True})
+    picture = torch.zeros(64, 8, 8, 3, dtype=torch.uint8)
+    picture[:, :, 0] = 255
+    mirrored = augment(picture, 8, settings, flip=True, generator=generator())[:, 0, 4, 7] > 0.5
+    assert 0 < mirrored.sum() < 64
+    assert not (augment(picture, 8, settings, flip=False, generator=generator())[:, 0, 4, 7] > 0.5).any()
+
+
+def test_no_corner_turns_black():
+    settings = Augmentation(rotate=True, flip=True, zoom=0.3, shift=0.1, brightness=0.0, noise=0.0)
+    white = torch.full((32, 24, 24, 3), 255, dtype=torch.uint8)
+    assert augment(white, 20, settings, flip=True, generator=generator()).min() > 0.99
+
+
+def test_rotation_keeps_the_centre_and_the_hand():
+    """A comma turned by any angle is never its mirror image."""
+    settings = Augmentation(**{**STILL.__dict__, "rotate": True})
+    side = 33
+    y, x = torch.meshgrid(torch.arange(side) - 16.0, torch.arange(side) - 16.0, indexing="ij")
+    radius, angle = torch.hypot(x, y), torch.atan2(-y, x)
+    arm = torch.exp(3 * torch.cos(angle - radius / 5)) * (radius < 14)
+    picture = (255 * arm / arm.max()).byte()[None, :, :, None].expand(16, -1, -1, 3)
+    turned = augment(picture, side, settings, flip=True, generator=generator())[:, 0]
+    for hand, sign in ((1, 1), (-1, -1)):
+        wave = torch.exp(1j * (angle - hand * radius / 5)) * (radius < 14)
+        power = (turned * wave).sum((1, 2)).abs()
+        if sign == 1:
+            right = power
+        else:
+            assert (right > 1.5 * power).all()
+
+
+def test_symbol_views_are_drawn_for_every_symbol():
+    views = torch.zeros(3, 5, 16, 16, dtype=torch.uint8)
+    views[1] = 255
+    pictures, classes = SymbolViews(views, torch.tensor([0, 4, 4])).draw(
+        2, 16, STILL, flip=True, generator=generator()
+    )
+    assert pictures.shape == (6, 3, 16, 16)
+    assert classes.tolist() == [0, 0, 4, 4, 4, 4]
+    assert pictures.mean((1, 2, 3)).round().tolist() == [0, 0, 1, 1, 0, 0]
+
+
+def test_learning_rate_rises_then_falls_to_nearly_nothing():
+    shares = [learning_rate_share(step, 100, 0.1) for step in range(100)]
+    assert shares[:2] == [0.1, 0.2]
+    assert shares[10] == 1.0
+    assert shares[55] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)), abs=1e-9)
+    assert shares[99] < 1e-3
+    assert learning_rate_share(0, 1, 0.0) == 1.0

@@ -1,0 +1,20 @@
+"""What tests share: where real galaxies lie, and no way to a network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# A hub tag without a network would fail only after a minute of retries.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real galaxies; a test that asks for it is skipped where there is none."""
+    folder = Path(os.environ.get("GALAXALIGN_REAL_DATA", ROOT / "../shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip("no real galaxies here: set GALAXALIGN_REAL_DATA to their folder")
+    return folder

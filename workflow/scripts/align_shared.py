@@ -1,0 +1,24 @@
+"""Stage 1 of a run: align galaxies, symbols and texts with one visual tower."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxalign.align.recipe import Recipe
+from galaxalign.align.stages import align_shared
+from galaxalign.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if __name__ == "__main__":
+    with log_to(snakemake.log[0]):
+        align_shared(
+            images=Path(snakemake.input.images),
+            symbols=Path(snakemake.input.symbols),
+            recipe=Recipe.from_dict(snakemake.params.recipe),
+            dataset=snakemake.wildcards.dataset,
+            code=snakemake.params.code,
+            threads=snakemake.threads,
+            model=Path(snakemake.output.model),
+            history=Path(snakemake.output.history),
+        )
