@@ -239,7 +239,7 @@ def _open_clip(settings: BackboneSettings, *, with_text: bool, weights: bool) ->
     except Exception as error:
         raise GalaxAlignError(
             f"backbone {settings.name} with weights {source!r} cannot be loaded ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); give the path of a local checkpoint of this very model"
+            f"{' '.join(str(error).split())[:200]}); give the path of a local checkpoint of this very model"
         ) from error
     preprocess = open_clip.get_model_preprocess_cfg(model)
     visual = model.visual

@@ -1,0 +1,82 @@
+"""The galaxies of a data set that are nearest to a galaxy, a symbol or a text."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
+from galaxalign.align.inference import embed_symbols, embed_texts
+from galaxalign.data.store import Store, read_store
+from galaxalign.embed.embedding import read_galaxy_embeddings
+from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.search.prediction import draw_symbols
+from galaxalign.symbols.library import SYMBOLS
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What is looked for: ids of galaxies of the data set, names of symbols, free texts."""
+
+    galaxies: tuple[str, ...]
+    symbols: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def find_similar(*, model: Path, images: Path, embeddings: Path, queries: Queries, count: int, table: Path) -> None:
+    """Write the `count` nearest galaxies to each query, by cosine similarity, as a table.
+
+    Columns: kind and text of the query, rank from 1, id, similarity, ra and dec in degrees, and the class
+    label where the data set has one.  A galaxy is never its own neighbour, and flagged ones are left out.
+
+    Raises
+    ------
+    GalaxAlignError
+        A galaxy is not in the data set, a symbol has no such name, or the model knows no texts.
+    """
+    checkpoint, store = load_checkpoint(model), read_store(images)
+    galaxies, _ = read_galaxy_embeddings(embeddings)
+    vectors = query_vectors(checkpoint, store, galaxies, queries, str(model))
+    rows = []
+    for kind, query, vector in vectors:
+        similarity = galaxies @ vector
+        similarity[store.flag != ""] = -np.inf
+        if kind == "galaxy":
+            similarity[store.id == query] = -np.inf
+        order = np.argsort(-similarity, kind="stable")[:count]
+        for rank, row in enumerate(order[np.isfinite(similarity[order])], 1):
+            label = store.classes[store.label[row]] if store.label[row] >= 0 else ""
+            rows.append((kind, query, rank, store.id[row], similarity[row], store.ra[row], store.dec[row], label))
+    columns = ["kind", "query", "rank", "id", "similarity", "ra", "dec", "label"]
+    pd.DataFrame(rows, columns=columns).to_csv(table, sep="\t", index=False, float_format="%.7g")
+
+
+def query_vectors(
+    checkpoint: Checkpoint, store: Store, galaxies: NDArray[np.float32], queries: Queries, model: str
+) -> list[tuple[str, str, NDArray[np.float32]]]:
+    """Kind, words and unit-length embedding (D,) of every query."""
+    vectors: list[tuple[str, str, NDArray[np.float32]]] = []
+    places = {name: row for row, name in enumerate(store.id)}
+    for name in queries.galaxies:
+        if name not in places:
+            raise GalaxAlignError(f"'similar.galaxies' names {name!r}, which is not in {store.dataset}; correct the id")
+        if store.flag[places[name]]:
+            raise GalaxAlignError(
+                f"'similar.galaxies' names {name!r}, whose image was rejected ({store.reason[places[name]]})"
+            )
+        vectors.append(("galaxy", name, galaxies[places[name]]))
+    for name in queries.symbols:
+        if name not in SYMBOLS:
+            raise GalaxAlignError(f"'similar.symbols' names {name!r}: {nearest(name, SYMBOLS)}")
+    if queries.symbols:
+        drawings = draw_symbols(list(queries.symbols), checkpoint.image["size"])
+        drawn = embed_symbols(checkpoint.model, drawings, checkpoint.recipe.backbone.size)
+        vectors += [("symbol", name, vector) for name, vector in zip(queries.symbols, drawn, strict=True)]
+    if queries.texts:
+        if checkpoint.model.text is None:
+            raise GalaxAlignError(f"'similar.texts': {model} was trained without texts; ask for galaxies or symbols")
+        told = embed_texts(checkpoint.model, list(queries.texts))
+        vectors += [("text", text, vector) for text, vector in zip(queries.texts, told, strict=True)]
+    return vectors

@@ -1,0 +1,134 @@
+"""Class sheets: those of the project, and what a wrong one is told."""
+
+import csv
+import json
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from galaxalign.data.votes import labels_from_votes
+from galaxalign.errors import GalaxAlignError
+from galaxalign.symbols.sheet import ClassSheet, VoteStep, read_sheet
+from tests.conftest import ROOT
+
+SHEETS = sorted((ROOT / "config/morphology").glob("*.yaml"))
+
+PLAIN = """
+name: sheet
+source: a test
+asked: 5
+unclassified: [dont know]
+classes:
+  - label: round
+    name: Round
+    symbols: [smooth_round]
+    texts: [a round galaxy, a ball]
+    votes: [{answer: rounded/completely_round, at_least: 0.6}]
+  - label: Z
+    name: Clockwise
+    symbols: [spiral_clockwise, spiral_tight]
+    texts: [a clockwise spiral]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A class sheet with one text replaced by another."""
+
+    def with_change(old="", new=""):
+        assert old in PLAIN
+        path = tmp_path / "sheet.yaml"
+        path.write_text(PLAIN.replace(old, new, 1))
+        return path
+
+    return with_change
+
+
+def test_a_sheet_says_what_its_file_says(write):
+    sheet = read_sheet(write())
+    assert sheet.labels == ("round", "Z")
+    assert sheet.names == ("Round", "Clockwise")
+    assert sheet.unclassified == ("dont know",)
+    assert sheet.asked == 5
+    assert sheet.handed
+    assert sheet.classes[0].votes == (VoteStep("rounded/completely_round", 0.6),)
+    assert sheet.classes[1].symbols == ("spiral_clockwise", "spiral_tight")
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=lambda path: path.stem)
+def test_sheets_of_the_project_are_right_and_survive_a_checkpoint(path):
+    sheet = read_sheet(path)
+    assert ClassSheet.from_dict(json.loads(json.dumps(sheet.to_dict()))) == sheet
+    assert all(4 <= len(entry.texts) <= 6 for entry in sheet.classes)
+    texts = [text for entry in sheet.classes for text in entry.texts]
+    assert len(set(texts)) == len(texts)
+
+
+def test_only_galaxy_zoo_1_names_a_hand():
+    assert [path.stem for path in SHEETS if read_sheet(path).handed] == ["gz1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    symbols: [smooth_round]\n", "", r"class 'round': the key 'symbols' is missing: add it"),
+        ("[smooth_round]", "[]", r"class 'round', key 'symbols': is \[\]: give at least 1"),
+        ("    texts: [a clockwise spiral]\n", "", r"class 'Z': the key 'texts' is missing: add it"),
+        ("[a clockwise spiral]", "[]", r"class 'Z', key 'texts': is \[\]: give at least 1"),
+        ("[a clockwise spiral]", "['']", r"class 'Z', key 'texts.0': is '': give at least 1"),
+        ("smooth_round", "smoth_round", r"class 'round', key 'symbols': .*'smoth_round'; did you mean 'smooth_round'"),
+        ("label: Z", "label: round", r"class 'round': the label occurs 2 times; merge"),
+        ("dont know", "Z", r"class 'Z': the label occurs 2 times"),
+        ("texts: [a round", "text: [a round", r"class 'round': there is no key 'text': did you mean 'texts'"),
+        ("asked: 5\n", "", r"class 'round', key 'votes': a vote rule needs the sheet's key 'asked'.*add it"),
+        ("at_least: 0.6", "at_least: 60", r"class 'round', key 'votes.0.at_least': 60 is greater"),
+        ("at_least: 0.6", "at_lest: 0.6", r"class 'round', key 'votes.0': there is no key 'at_lest'"),
+        ("source: a test", "sources: a test", r"sheet.yaml: there is no key 'sources': did you mean 'source'"),
+        ("name: sheet", "name: other", r"key 'name': is 'other' in a file called sheet.yaml"),
+        ("asked: 5", "asked: [5", r"is not YAML: .*; correct it"),
+        ("asked: 5", "asked: many", r"key 'asked': 'many' is not of type 'integer': correct it"),
+        (PLAIN, "- a list", r"sheet.yaml: .* is not of type 'object': correct it"),
+    ],
+)
+def test_a_wrong_sheet_is_named_with_class_key_and_cure(write, old, new, said):
+    with pytest.raises(GalaxAlignError, match=said) as raised:
+        read_sheet(write(old, new))
+    assert "sheet.yaml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_sheet_is_named(tmp_path):
+    with pytest.raises(GalaxAlignError, match=r"none\.yaml cannot be read .*: correct its path"):
+        read_sheet(tmp_path / "none.yaml")
+
+
+def test_sheets_hold_the_labels_of_the_real_catalogues(real_data):
+    def labels(name):
+        with (real_data / name / "catalog.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    galaxy10 = read_sheet(ROOT / "config/morphology/galaxy10.yaml")
+    assert {int(row["ans"]): row["label"] for row in labels("galaxy10_decals_sample")} == dict(
+        enumerate(galaxy10.labels)
+    )
+    gz1 = read_sheet(ROOT / "config/morphology/gz1.yaml")
+    assert {row["label"] for row in labels("gz1")} == {*gz1.labels, *gz1.unclassified}
+
+
+def test_each_class_of_gz2_has_enough_real_galaxies(real_data):
+    votes = pd.read_csv(real_data / "gz2/catalog.csv")
+    sheet = read_sheet(ROOT / "config/morphology/gz2.yaml")
+    labels = labels_from_votes(votes, votes["total_classifications"].to_numpy(np.float64), sheet, "debiased")
+    counts = Counter(labels)
+    assert {counts[label] >= 25 for label in sheet.labels} == {True}
+    assert counts[None] < 0.3 * len(votes)
+
+
+def test_the_schema_describes_every_key():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/morphology.schema.yaml").read_text())
+    for part in (schema, schema["$defs"]["class"], schema["$defs"]["step"]):
+        assert part["additionalProperties"] is False
+        assert all("description" in entry or "$ref" in entry for entry in part["properties"].values())

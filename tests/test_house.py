@@ -1,0 +1,95 @@
+"""What the library says and how it is tied to what it makes."""
+
+import doctest
+import importlib
+import logging
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from galaxalign import provenance
+from galaxalign.errors import GalaxAlignError
+from galaxalign.logs import log_to, progress
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def quiet_after():
+    """Handlers that a job's log put in place do not outlive its test."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(before[0]):
+        handler.close()
+    root.handlers[:], root.level = before[0], before[1]
+    logging.captureWarnings(False)
+
+
+def test_user_errors_are_one_sentence_on_the_terminal_and_a_traceback_in_the_log(tmp_path, capsys):
+    log = tmp_path / "job.log"
+    with pytest.raises(SystemExit) as ended, log_to(str(log)):
+        raise GalaxAlignError("catalog.csv: no column 'lable'; did you mean 'label'?")
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.strip() == "error: catalog.csv: no column 'lable'; did you mean 'label'?"
+    assert "Traceback" in log.read_text()
+
+
+def test_other_errors_name_the_log(tmp_path, capsys):
+    log = tmp_path / "job.log"
+    with pytest.raises(SystemExit), log_to(str(log)):
+        raise ZeroDivisionError("division by zero")
+    said = capsys.readouterr().err
+    assert str(log) in said
+    assert "Traceback" not in said
+
+
+def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
+    monkeypatch.setattr("galaxalign.logs.SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level(logging.INFO):
+        assert list(progress(range(3), total=3, what="images", unit="galaxies")) == [0, 1, 2]
+    assert "images: 3 of 3 galaxies" in caplog.text
+
+
+def test_code_digest_follows_imports(tmp_path, monkeypatch):
+    package = tmp_path / "galaxalign"
+    (package / "align").mkdir(parents=True)
+    (package / "align/a.py").write_text("from galaxalign.align.b import f\n")
+    (package / "align/b.py").write_text("f = 1\n")
+    (package / "align/c.py").write_text("g = 1\n")
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    before = provenance.code("align.a")
+    (package / "align/c.py").write_text("g = 2\n")
+    assert provenance.code("align.a") == before
+    (package / "align/b.py").write_text("f = 2\n")
+    assert provenance.code("align.a") != before
+    with pytest.raises(ValueError, match="no such library module"):
+        provenance.code("align.z")
+
+
+def test_importing_the_package_is_light():
+    words = "import sys, galaxalign.settings, galaxalign.provenance; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["errors", "settings", "align.schedule"])
+def test_examples_in_docstrings_run(module):
+    result = doctest.testmod(importlib.import_module(f"galaxalign.{module}"))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_torchvision_is_imported_whatever_torch_it_was_built_for():
+    words = """
+        from galaxalign.align.backbones import declare_torchvision
+        declare_torchvision()
+        declare_torchvision()
+        import torchvision.transforms, timm, open_clip
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(words)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr

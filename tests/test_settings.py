@@ -1,0 +1,87 @@
+import copy
+
+import pytest
+import yaml
+
+from galaxalign.errors import GalaxAlignError
+from galaxalign.settings import check, dataset_settings, expand, merge, recipe_settings
+from tests.conftest import ROOT
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name != "config.yaml")
+
+
+@pytest.fixture
+def config(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def change(config, path, value):
+    changed = copy.deepcopy(config)
+    *parents, last = path.split("/")
+    place = changed
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return changed
+
+
+def test_default_configuration_is_complete(config):
+    assert check(config, SCHEMA) == config
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_overlays_fit_the_schema(config, overlay, monkeypatch, tmp_path):
+    monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
+    merged = merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
+    checked = check(merged, SCHEMA)
+    assert set(checked["active"]["datasets"]) <= set(checked["datasets"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("recipe/epocs", 3, "unknown key 'recipe.epocs'"),
+        ("runs/galaxalign", {"stages": {"shared": {"epocs": 3}}}, "'runs.galaxalign.stages.shared.epocs': did you mean"),
+        ("recipe/optimizer/weight_decay", "1e-5", "YAML reads 1e-5 as text"),
+        ("recipe/fusion", 2, "'recipe.fusion' is 2"),
+        ("recipe/targets", "clas", "must be one of class, identity"),
+        ("recipe/batch_size", True, "'recipe.batch_size' is True"),
+        ("datasets/simulated/data", {"siz": 64}, "did you mean 'size'?"),
+        ("datasets/simulated/morphology", "galaxy11", "did you mean 'galaxy10'?"),
+        ("active/datasets", ["simulatd"], "'active.datasets' is 'simulatd': did you mean 'simulated'?"),
+        ("active/runs", ["galaxaling"], "did you mean 'galaxalign'?"),
+        ("figures/run", "other", "'figures.run' is 'other'"),
+        ("recipe/backbone/pretrained", "weights/none.pt", "there is no such file"),
+        ("runs/bad", {"classifier": "head"}, "no stage trains one"),
+        ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
+        ("datasets/simulated/source", {"catalog": {}}, "unknown key 'datasets.simulated.source.catalog'"),
+        ("datasets/simulated/source", {}, "exactly one key"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_sentence(config, path, value, words):
+    with pytest.raises(GalaxAlignError, match=".") as error:
+        check(change(config, path, value), SCHEMA)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_section_is_named(config):
+    del config["evaluate"]
+    with pytest.raises(GalaxAlignError, match="missing key 'evaluate'"):
+        check(config, SCHEMA)
+
+
+def test_a_run_names_only_what_it_changes(config):
+    recipe = recipe_settings(config, "image_only")
+    assert recipe["stages"]["shared"]["weights"]["classifier"] == 1.0
+    assert recipe["stages"]["shared"]["lock"] == config["recipe"]["stages"]["shared"]["lock"]
+    assert dataset_settings(config, "simulated")["data"] == config["data"]
+
+
+def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
+    monkeypatch.setenv("SKY", "/sky")
+    assert expand({"path": ["$SKY/a.csv"], "n": 3}) == {"path": ["/sky/a.csv"], "n": 3}
+    with pytest.raises(GalaxAlignError, match=r"path: '\$NO_SUCH_SKY/a' names an environment variable"):
+        expand({"path": "$NO_SUCH_SKY/a"})

@@ -1,0 +1,124 @@
+rule images_for_predictions:
+    """The pictures of a data set, made as those that the model was trained on."""
+    input:
+        model=config["predictions"]["model"],
+        manifest=rules.manifest.output.manifest,
+        sheet=sheet_of,
+    output:
+        images="<results>/predictions/{dataset}/images.h5",
+        rejects="<results>/predictions/{dataset}/rejects.tsv",
+    log:
+        "<logs>/images_for_predictions/{dataset}.log",
+    benchmark:
+        "<benchmarks>/images_for_predictions/{dataset}.tsv"
+    threads: 4
+    params:
+        settings=lambda wildcards: dataset_of(wildcards)["data"],
+        code=code("data.store"),
+    script:
+        "../scripts/search_images.py"
+
+
+rule embeddings_for_predictions:
+    """The galaxies of a data set as a model sees them."""
+    input:
+        model=config["predictions"]["model"],
+        images=rules.images_for_predictions.output.images,
+    output:
+        embeddings="<results>/predictions/{dataset}/embeddings.h5",
+    log:
+        "<logs>/embeddings_for_predictions/{dataset}.log",
+    benchmark:
+        "<benchmarks>/embeddings_for_predictions/{dataset}.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+        mem="8GB",
+    params:
+        code=code("embed.embedding"),
+    script:
+        "../scripts/search_embed.py"
+
+
+rule predictions_of:
+    """Probability of each class for every galaxy of a data set."""
+    input:
+        model=config["predictions"]["model"],
+        images=rules.images_for_predictions.output.images,
+        embeddings=rules.embeddings_for_predictions.output.embeddings,
+    output:
+        parquet="<results>/predictions/{dataset}/predictions.parquet",
+        csv="<results>/predictions/{dataset}/predictions.csv",
+    log:
+        "<logs>/predictions_of/{dataset}.log",
+    params:
+        code=code("search.prediction"),
+    script:
+        "../scripts/search_predict.py"
+
+
+rule predictions:
+    """Apply a model to every data set of `predictions.datasets`."""
+    input:
+        collect("<results>/predictions/{dataset}/predictions.parquet", dataset=config["predictions"]["datasets"]),
+    localrule: True
+
+
+use rule images_for_predictions as images_for_search with:
+    input:
+        model=config["similar"]["model"],
+        manifest=rules.manifest.output.manifest,
+        sheet=sheet_of,
+    output:
+        images="<results>/similar/{dataset}/images.h5",
+        rejects="<results>/similar/{dataset}/rejects.tsv",
+    log:
+        "<logs>/images_for_search/{dataset}.log",
+    benchmark:
+        "<benchmarks>/images_for_search/{dataset}.tsv"
+
+
+use rule embeddings_for_predictions as embeddings_for_search with:
+    input:
+        model=config["similar"]["model"],
+        images=rules.images_for_search.output.images,
+    output:
+        embeddings="<results>/similar/{dataset}/embeddings.h5",
+    log:
+        "<logs>/embeddings_for_search/{dataset}.log",
+    benchmark:
+        "<benchmarks>/embeddings_for_search/{dataset}.tsv"
+
+
+rule similar_table:
+    """The nearest galaxies to each query."""
+    input:
+        model=config["similar"]["model"],
+        images=rules.images_for_search.output.images,
+        embeddings=rules.embeddings_for_search.output.embeddings,
+    output:
+        table=report(
+            "<results>/similar/{dataset}/similar.tsv",
+            caption="../report/similar.rst",
+            category="Search",
+            labels={"table": "Nearest galaxies"},
+        ),
+    log:
+        "<logs>/similar_table/{dataset}.log",
+    params:
+        queries=lambda wildcards: {key: config["similar"][key] for key in ("galaxies", "symbols", "texts")},
+        count=config["similar"]["nearest"],
+        code=code("search.similarity"),
+    script:
+        "../scripts/search_similar.py"
+
+
+rule similar:
+    """Find the galaxies of `similar.dataset` that are nearest to its queries."""
+    input:
+        expand(
+            "<results>/similar/{dataset}/similar.{kind}",
+            dataset=config["similar"]["dataset"],
+            kind=["tsv", "png", "pdf"],
+        ),
+    localrule: True

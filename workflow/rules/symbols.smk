@@ -1,0 +1,20 @@
+rule symbols:
+    """Draw the symbols of a data set's class sheet and their variants."""
+    input:
+        sheet=sheet_of,
+    output:
+        symbols="<results>/{dataset}/symbols.h5",
+        drawings=directory("<results>/{dataset}/symbols"),
+    log:
+        "<logs>/symbols/{dataset}.log",
+    benchmark:
+        "<benchmarks>/symbols/{dataset}.tsv"
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        symbols=config["symbols"],
+        size=lambda wildcards: dataset_of(wildcards)["data"]["size"],
+        code=code("symbols.store"),
+    script:
+        "../scripts/symbols_draw.py"
