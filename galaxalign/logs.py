@@ -23,14 +23,14 @@ def log_to(path: str) -> Iterator[None]:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.addFilter(lambda record: record.exc_info is None)
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
         handlers=[file, terminal],
         force=True,
     )
     logging.captureWarnings(True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("galaxalign").setLevel(logging.INFO)
     try:
         yield
     except GalaxAlignError as error:

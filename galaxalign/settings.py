@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
 
 Settings = dict[str, Any]
@@ -92,6 +93,9 @@ def check(config: Settings, schema_path: Path) -> Settings:
         _check_against(recipe, schema["$defs"]["recipe"], schema, f"runs.{name}")
         _check_recipe(recipe, f"runs.{name}")
     _check_names(config)
+    used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
+    for name in sorted(used):
+        check_source(name, config["datasets"][name]["source"])
     return config
 
 

@@ -20,7 +20,9 @@ def quiet_after():
     """Handlers that a job's log put in place do not outlive its test."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    level = logging.getLogger("galaxalign").level
     yield
+    logging.getLogger("galaxalign").setLevel(level)
     for handler in set(root.handlers) - set(before[0]):
         handler.close()
     root.handlers[:], root.level = before[0], before[1]

@@ -64,3 +64,20 @@ def embed_dataset(
             group["embedding"] = embed_texts(checkpoint.model, texts)
             group["class"] = text_classes.astype(np.int16)
             group.create_dataset("text", data=np.array(texts, dtype=object), dtype=h5py.string_dtype())
+
+
+def embed_galaxies(*, model: Path, images: Path, threads: int, embeddings: Path) -> None:
+    """Write the galaxies of a store alone, as a model sees them that may have been trained on others."""
+    torch.set_num_threads(threads)
+    galaxies, logits = embed_store(load_checkpoint(model), read_store(images))
+    with h5py.File(embeddings, "w") as file:
+        file["embedding"] = galaxies
+        file.attrs["model"] = digest(model)
+        if logits is not None:
+            file["logits"] = logits
+
+
+def read_galaxy_embeddings(embeddings: Path) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """What `embed_galaxies` wrote: embeddings (N, D), and logits (N, C) where the model has a linear head."""
+    with h5py.File(embeddings, "r") as file:
+        return file["embedding"][:], file["logits"][:] if "logits" in file else None

@@ -67,12 +67,13 @@ def predict(*, model: Path, images: Path, embeddings: Path, parquet: Path, csv: 
     galaxies, logits = read_galaxy_embeddings(embeddings)
     scores = class_scores(checkpoint.model, checkpoint.recipe, prompts_of(checkpoint), galaxies, logits)
     probabilities = softmax(scores, axis=1)
-    labels = np.array([entry["label"] for entry in checkpoint.sheet["classes"]], dtype=object)
+    labels = [entry["label"] for entry in checkpoint.sheet["classes"]]
     good = store.flag == ""
     table = pd.DataFrame({"id": store.id.astype(object), "ra": store.ra, "dec": store.dec})
     for index, label in enumerate(labels):
         table[f"probability_{label}"] = np.where(good, probabilities[:, index], np.nan)
-    table["predicted"] = np.where(good, labels[scores.argmax(1)], None)
+    best = scores.argmax(1)
+    table["predicted"] = [labels[index] if use else None for index, use in zip(best, good, strict=True)]
     table["flag"], table["reason"] = store.flag.astype(object), store.reason.astype(object)
     table.to_parquet(parquet, index=False)
     table.to_csv(csv, index=False, float_format="%.6g")

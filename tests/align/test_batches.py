@@ -81,9 +81,7 @@ def test_rotation_keeps_the_centre_and_the_hand():
 def test_symbol_views_are_drawn_for_every_symbol():
     views = torch.zeros(3, 5, 16, 16, dtype=torch.uint8)
     views[1] = 255
-    pictures, classes = SymbolViews(views, torch.tensor([0, 4, 4])).draw(
-        2, 16, STILL, flip=True, generator=generator()
-    )
+    pictures, classes = SymbolViews(views, torch.tensor([0, 4, 4])).draw(2, 16, STILL, flip=True, generator=generator())
     assert pictures.shape == (6, 3, 16, 16)
     assert classes.tolist() == [0, 0, 4, 4, 4, 4]
     assert pictures.mean((1, 2, 3)).round().tolist() == [0, 0, 1, 1, 0, 0]

@@ -17,7 +17,10 @@ def unit(rows: int, width: int = 8, seed: int = 0) -> torch.Tensor:
 def plain_class_contrast(a, b, class_a, class_b, scale):
     """The definition again, one pair at a time."""
     n, m = len(a), len(b)
-    s = [[scale * sum(x * y for x, y in zip(a[i].tolist(), b[j].tolist(), strict=True)) for j in range(m)] for i in range(n)]
+    s = [
+        [scale * sum(x * y for x, y in zip(a[i].tolist(), b[j].tolist(), strict=True)) for j in range(m)]
+        for i in range(n)
+    ]
     forward = 0.0
     for i in range(n):
         inside = sum(math.exp(s[i][j]) for j in range(m) if class_a[i] == class_b[j])

@@ -5,7 +5,9 @@ def dataset_of(wildcards):
 
 def sheet_of(wildcards):
     """Class sheet of a data set."""
-    return f"config/morphology/{config['datasets'][wildcards.dataset]['morphology']}.yaml"
+    return (
+        f"config/morphology/{config['datasets'][wildcards.dataset]['morphology']}.yaml"
+    )
 
 
 def recipe_of(wildcards):
@@ -17,3 +19,42 @@ def first_stage_of(wildcards):
     """What of a recipe decides stage 1, so that a change of stage 2 does not train it again."""
     recipe = recipe_of(wildcards)
     return recipe | {"stages": {"shared": recipe["stages"]["shared"]}}
+
+
+def inputs_of(wildcards):
+    """The catalogue or the HDF5 files that a data set is read from."""
+    return input_files(
+        dataset_of(wildcards)["source"], f"<results>/{wildcards.dataset}/raw"
+    )
+
+
+def pictures_of(wildcards):
+    """Where the images of a data set lie, so far as the workflow made or fetched them, or they are HDF5 files."""
+    source = dataset_of(wildcards)["source"]
+    if "simulated" in source:
+        return [f"<results>/{wildcards.dataset}/raw/images"]
+    return [] if "catalogue" in source else inputs_of(wildcards)
+
+
+def bands_of(wildcards):
+    """Bands that a data set's colours are made of."""
+    colours = dataset_of(wildcards)["data"]["stretch"]["colours"]
+    return sorted(
+        {band for weights in colours.values() for band in weights if weights[band]}
+    )
+
+
+def figures_of_all(wildcards):
+    """Every figure of every active data set."""
+    names = [
+        *("galaxies", "rejects", "living_symbols", "learning_curves"),
+        *("confusion", "comparison", "embedding_map", "retrieval"),
+    ]
+    return [
+        "<results>/figures/symbols.png",
+        *collect(
+            "<results>/figures/{dataset}/{name}.png",
+            dataset=config["active"]["datasets"],
+            name=names,
+        ),
+    ]

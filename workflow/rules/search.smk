@@ -3,17 +3,20 @@ rule images_for_predictions:
     input:
         model=config["predictions"]["model"],
         manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
         sheet=sheet_of,
     output:
         images="<results>/predictions/{dataset}/images.h5",
         rejects="<results>/predictions/{dataset}/rejects.tsv",
+        picture="<results>/predictions/{dataset}/rejects.png",
     log:
         "<logs>/images_for_predictions/{dataset}.log",
     benchmark:
         "<benchmarks>/images_for_predictions/{dataset}.tsv"
     threads: 4
     params:
-        settings=lambda wildcards: dataset_of(wildcards)["data"],
+        max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
+        max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
         code=code("data.store"),
     script:
         "../scripts/search_images.py"
@@ -60,7 +63,10 @@ rule predictions_of:
 rule predictions:
     """Apply a model to every data set of `predictions.datasets`."""
     input:
-        collect("<results>/predictions/{dataset}/predictions.parquet", dataset=config["predictions"]["datasets"]),
+        collect(
+            "<results>/predictions/{dataset}/predictions.parquet",
+            dataset=config["predictions"]["datasets"],
+        ),
     localrule: True
 
 
@@ -68,10 +74,12 @@ use rule images_for_predictions as images_for_search with:
     input:
         model=config["similar"]["model"],
         manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
         sheet=sheet_of,
     output:
         images="<results>/similar/{dataset}/images.h5",
         rejects="<results>/similar/{dataset}/rejects.tsv",
+        picture="<results>/similar/{dataset}/rejects.png",
     log:
         "<logs>/images_for_search/{dataset}.log",
     benchmark:
@@ -106,8 +114,10 @@ rule similar_table:
     log:
         "<logs>/similar_table/{dataset}.log",
     params:
-        queries=lambda wildcards: {key: config["similar"][key] for key in ("galaxies", "symbols", "texts")},
-        count=config["similar"]["nearest"],
+        queries=lambda wildcards: {
+            key: config["similar"][key] for key in ("galaxies", "symbols", "texts")
+        },
+        nearest=config["similar"]["nearest"],
         code=code("search.similarity"),
     script:
         "../scripts/search_similar.py"

@@ -16,7 +16,7 @@ if __name__ == "__main__":
             images=Path(snakemake.input.images),
             symbols=Path(snakemake.input.symbols),
             recipe=Recipe.from_dict(snakemake.params.recipe),
-            dataset=snakemake.wildcards.dataset,
+            dataset=snakemake.wildcards.get("dataset"),
             code=snakemake.params.code,
             threads=snakemake.threads,
             model=Path(snakemake.output.model),

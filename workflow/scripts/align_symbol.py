@@ -17,7 +17,7 @@ if __name__ == "__main__":
             symbols=Path(snakemake.input.symbols),
             start=Path(snakemake.input.start),
             recipe=Recipe.from_dict(snakemake.params.recipe),
-            dataset=snakemake.wildcards.dataset,
+            dataset=snakemake.wildcards.get("dataset"),
             code=snakemake.params.code,
             threads=snakemake.threads,
             model=Path(snakemake.output.model),

@@ -15,8 +15,8 @@ if __name__ == "__main__":
             model=Path(snakemake.input.model),
             images=Path(snakemake.input.images),
             symbols=Path(snakemake.input.symbols),
-            dataset=snakemake.wildcards.dataset,
-            run=snakemake.wildcards.run,
+            dataset=snakemake.wildcards.get("dataset"),
+            run=snakemake.wildcards.get("run"),
             threads=snakemake.threads,
             embeddings=Path(snakemake.output.embeddings),
         )

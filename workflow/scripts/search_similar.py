@@ -16,6 +16,6 @@ if __name__ == "__main__":
             images=Path(snakemake.input.images),
             embeddings=Path(snakemake.input.embeddings),
             queries=Queries(**{key: tuple(values) for key, values in snakemake.params.queries.items()}),
-            count=snakemake.params.count,
+            count=snakemake.params.nearest,
             table=Path(snakemake.output.table),
         )

@@ -1,0 +1,1 @@
+"""From galaxies as astronomers keep them to one store of pictures, labels and splits."""

@@ -1,0 +1,1 @@
+"""How well a model tells galaxies apart and finds galaxies that look alike."""

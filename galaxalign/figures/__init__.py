@@ -1,0 +1,1 @@
+"""Figures, drawn from metrics, embeddings and stores alone."""

@@ -1,0 +1,66 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from galaxalign.figures.style import MEDIUM, PAGE, SMALL, styled, wrap
+
+ACROSS = 3
+# Inches: room for the names of classes, between panels, for a title, and the largest panel.
+LABELS, SPACE, TITLE, LARGEST = 1.35, 0.08, 0.28, 3.4
+# Above this share a cell is dark enough for white numbers.
+DARK = 0.55
+
+
+@styled
+def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
+    """One panel a run: per cent of each true class (row) by predicted class, with the run's own classifier.
+
+    Parameters
+    ----------
+    runs : their metrics.
+    """
+    across, names = min(ACROSS, len(runs)), runs[0]["names"]
+    down = -(-len(runs) // across)
+    side = min((PAGE - LABELS) / across - SPACE, LARGEST)
+    width = LABELS + across * (side + SPACE)
+    height = down * (side + TITLE) + LABELS
+    figure = Figure(figsize=(width, height))
+    words = [wrap(name, LABELS - 0.3, SMALL) for name in names]
+    for place, metrics in enumerate(runs):
+        row, column = divmod(place, across)
+        x, y = LABELS + column * (side + SPACE), LABELS + (down - 1 - row) * (side + TITLE)
+        panel = figure.add_axes((x / width, y / height, side / width, side / height))
+        _matrix(panel, metrics)
+        panel.set_yticks(range(len(names)), words if column == 0 else [""] * len(names), fontsize=SMALL)
+        # The lowest panel of each column carries the names.
+        lowest = place + across >= len(runs)
+        panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), fontsize=SMALL)
+        panel.tick_params(axis="x", rotation=90)
+    figure.text((LABELS + width) / 2 / width, 0.04 / height, "Predicted class", ha="center", va="bottom")
+    figure.text(*(0.04 / width, (LABELS + height) / 2 / height, "True class"), ha="left", va="center", rotation=90)
+    return figure
+
+
+def _matrix(panel: Axes, metrics: dict[str, Any]) -> None:
+    measured = metrics["classification"][metrics["classifier"]]
+    counts = np.array(measured["confusion"])
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        share = shares[row, column]
+        panel.text(
+            *(column, row, f"{100 * share:.0f}"),
+            ha="center",
+            va="center",
+            fontsize=SMALL,
+            color="white" if share > DARK else "black",
+        )
+    accuracy = measured["accuracy"]["value"]
+    title = f"{metrics['run']} ({metrics['classifier']}): {100 * accuracy:.1f} %"
+    panel.set_title(title, fontsize=MEDIUM, pad=3)
+    panel.tick_params(length=0)

@@ -1,0 +1,99 @@
+"""Light profiles as formulae: how bright a component is at a place, and how much light it holds in all.
+
+Every profile is normalised to a total of 1, so that shares of light are its amplitudes.  Arguments
+broadcast: parameters of N components, shape (N, 1, 1), over places (N, H, W).
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import kv
+from torch import Tensor
+
+# Integral of (1 - rho^2)^2 over the superellipse |x|^4 + |y|^4 < rho^4 = 1, see `bar`.
+_BAR_LIGHT = 1.0 / 3.0 * math.gamma(0.25) ** 2 / (2.0 * math.gamma(0.5))
+
+
+def sersic_b(index: Tensor) -> Tensor:
+    """b_n of a Sersic profile, such that half the light lies within the half-light radius.
+
+    Ciotti & Bertin 1999, A&A 352, 447, eq. 18; better than 1e-4 for indices above 0.5.
+    """
+    series = (-1 / 3, 4 / 405, 46 / 25515, 131 / 1148175, -2194697 / 30690717750)
+    return 2 * index + sum(term * index ** (-power) for power, term in enumerate(series))
+
+
+def sersic(radius: Tensor, half_light: Tensor, index: Tensor, axis_ratio: Tensor) -> Tensor:
+    """Surface brightness of a Sersic profile of total light 1, exp(-b_n (r / r_e)^(1/n)).
+
+    Parameters
+    ----------
+    radius, half_light
+        Along the major axis, in one unit; the result is per that unit squared.
+    index, axis_ratio
+        Sersic index n, and minor over major axis of the (elliptical or boxy) isophotes.
+    """
+    b = sersic_b(index)
+    log_light = math.log(2 * math.pi) + torch.log(index) + torch.lgamma(2 * index) - 2 * index * torch.log(b)
+    amplitude = torch.exp(-log_light) / (half_light**2 * axis_ratio)
+    return amplitude * torch.exp(-b * (radius / half_light).pow(1 / index))
+
+
+def sersic_within(radius: Tensor, half_light: Tensor, index: Tensor) -> Tensor:
+    """Share of a Sersic profile's light inside an isophote of the given major radius."""
+    return torch.special.gammainc(2 * index, sersic_b(index) * (radius / half_light).pow(1 / index))
+
+
+def superelliptic(x: Tensor, y: Tensor, power: Tensor) -> Tensor:
+    """Radius of boxy isophotes, (|x|^c + |y|^c)^(1/c); c = 2 is a circle, more is a box."""
+    return (x.abs().clamp_min(1e-6).pow(power) + y.abs().clamp_min(1e-6).pow(power)).pow(1 / power)
+
+
+def exponential(radius: Tensor, scale: Tensor) -> Tensor:
+    """Face-on exponential disk of total light 1."""
+    return torch.exp(-radius / scale) / (2 * math.pi * scale**2)
+
+
+def edge_on_disk(x: Tensor, z: Tensor, scale: Tensor, height: Tensor) -> Tensor:
+    """Exponential disk of total light 1 seen from the side, (x/h) K_1(x/h) sech^2(z/z_0).
+
+    van der Kruit & Searle 1981, A&A 95, 105.
+    """
+    ratio = (x.abs() / scale).clamp_min(1e-4)
+    along = ratio * torch.special.modified_bessel_k1(ratio) / (math.pi * scale)
+    return along / (torch.cosh((z / height).clamp(-40, 40)).square() * 2 * height)
+
+
+def bar(x: Tensor, y: Tensor, length: Tensor, width: Tensor) -> Tensor:
+    """A bar of total light 1 with boxy ends: (1 - rho^2)^2 inside rho^4 = (x/length)^4 + (y/width)^4 = 1."""
+    square = torch.sqrt((x / length).square().square() + (y / width).square().square())
+    return (1 - square).clamp_min(0).square() / (_BAR_LIGHT * length * width)
+
+
+def gaussian(square: Tensor, spread: Tensor) -> Tensor:
+    """A round Gaussian of total light 1 at a squared distance."""
+    return torch.exp(-0.5 * square / spread**2) / (2 * math.pi * spread**2)
+
+
+def spiral_ridge(phase: Tensor, sharpness: Tensor) -> Tensor:
+    """Crests where `phase` is a multiple of 2 pi, of mean 1 over a turn: exp(k (cos(phase) - 1)) / (e^-k I_0(k))."""
+    return torch.exp(sharpness * (torch.cos(phase) - 1)) / torch.special.i0e(sharpness)
+
+
+def moffat_transfer(beta: float, count: int, step: float) -> NDArray[np.float32]:
+    """Fourier transform of a Moffat profile of scale radius 1 at frequencies 0, step, 2 step... radians.
+
+    2 (k/2)^(beta - 1) K_(beta - 1)(k) / Gamma(beta - 1), with beta above 1; the profile is Moffat 1969,
+    A&A 3, 455, of total light 1.
+    """
+    frequency = step * np.arange(1, count)
+    order = beta - 1
+    tail = 2 * (frequency / 2) ** order * kv(order, frequency) / math.gamma(order)
+    return np.concatenate([[1.0], tail]).astype(np.float32)
+
+
+def moffat_scale(fwhm: Tensor, beta: float) -> Tensor:
+    """Scale radius of a Moffat profile."""
+    return fwhm / (2 * math.sqrt(2 ** (1 / beta) - 1))

@@ -1,0 +1,250 @@
+"""From catalogues to manifests: ids, labels, files, groups, splits, and what wrong input gets."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.table import Table
+
+from galaxalign.data.catalog import read_table
+from galaxalign.data.manifest import SplitRule, write_manifest
+from galaxalign.data.sources import check_source, input_files
+from galaxalign.errors import GalaxAlignError
+from galaxalign.symbols.sheet import read_sheet
+from tests.conftest import ROOT
+from tests.data.synthetic_images import write_galaxy10, write_galaxymnist
+
+SPLIT = SplitRule(group_by="none", radius=60, fractions={"train": 0.6, "validation": 0.15, "test": 0.25}, seed=0)
+COLUMNS = {"id": "name", "file": "file", "label": "class"}
+GZ1 = ["elliptical", "clockwise spiral", "anticlockwise spiral", "edge-on", "merger"]
+
+
+def sheet(name):
+    return read_sheet(ROOT / f"config/morphology/{name}.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty galaxies of GZ1's five classes as files that are there but never opened, and their catalogue."""
+    names = [f"{number:04d}" for number in range(40)]
+    for name in names:
+        (tmp_path / f"{name}.jpg").touch()
+    table = pd.DataFrame({"name": names, "file": [f"{name}.jpg" for name in names], "class": GZ1 * 8})
+    table.to_csv(tmp_path / "catalog.csv", index=False)
+    return tmp_path
+
+
+def edit(folder, change):
+    change(pd.read_csv(folder / "catalog.csv", dtype=str)).to_csv(folder / "catalog.csv", index=False)
+
+
+def cell(column, row, value):
+    return lambda table: table.assign(**{column: table[column].where(table.index != row, value)})
+
+
+def manifest_of(folder, *, source=None, name="gz1", split=SPLIT, max_rejected=0.05, columns=COLUMNS, labels="column"):
+    settings = {"path": str(folder / "catalog.csv"), "root": str(folder), "columns": columns, "labels": labels}
+    source = source or {"catalogue": settings}
+    write_manifest(
+        source=source,
+        inputs=[folder / file for file in input_files(source, str(folder))],
+        sheet=sheet(name),
+        split=split,
+        bands=("g", "r", "z"),
+        max_rejected=max_rejected,
+        manifest=folder / "manifest.parquet",
+    )
+    return pd.read_parquet(folder / "manifest.parquet")
+
+
+def test_a_catalogue(folder):
+    galaxies = manifest_of(folder)
+    assert list(galaxies.columns) == ["id", "source", "label", "ra", "dec", "group", "split", "flag", "reason"]
+    assert galaxies["id"][7] == "0007"
+    assert galaxies["source"][7] == str(folder / "0007.jpg")
+    assert list(galaxies["label"][:5]) == GZ1
+    assert galaxies["ra"].isna().all()
+    assert (galaxies["flag"] == "").all()
+    assert galaxies["split"].value_counts().to_dict() == {"train": 25, "test": 10, "validation": 5}
+
+
+def test_the_same_catalogue_in_other_formats(folder):
+    csv = read_table(folder / "catalog.csv")
+    csv.to_parquet(folder / "catalog.parquet")
+    Table.from_pandas(csv).write(folder / "catalog.fits")
+    for other in ("catalog.parquet", "catalog.fits"):
+        assert read_table(folder / other).to_numpy().tolist() == csv.to_numpy().tolist()
+
+
+def test_ids_of_19_digits_keep_them_all(tmp_path):
+    pd.DataFrame({"id": [587722952767439450]}).to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet")["id"][0] == "587722952767439450"
+
+
+def test_labels_may_be_missing_unclassified_or_numbers(folder):
+    for row, label in ((3, ""), (4, "dont know"), (5, "1")):
+        edit(folder, cell("class", row, label))
+    galaxies = manifest_of(folder)
+    assert galaxies["label"][3:5].isna().all()
+    assert set(galaxies["split"][3:5]) == {""}
+    assert galaxies["label"][5] == "clockwise spiral"
+
+
+def test_galaxies_without_labels(folder):
+    galaxies = manifest_of(folder, labels="none", columns={"id": "name", "file": "{name}.jpg"})
+    assert galaxies["label"].isna().all()
+    assert set(galaxies["split"]) == {""}
+    assert galaxies["source"][0] == str(folder / "0000.jpg")
+
+
+def test_sky_groups_and_positions(folder):
+    edit(folder, lambda table: table.assign(ra=[number // 2 for number in range(40)], dec=["10.0"] * 39 + [""]))
+    galaxies = manifest_of(folder, **by("sky"), columns=COLUMNS | {"ra": "ra", "dec": "dec"})
+    assert list(galaxies["group"][:4]) == [0, 0, 1, 1]
+    assert galaxies["group"][38] != galaxies["group"][39]
+    assert np.isnan(galaxies["dec"][39])
+    assert galaxies.groupby("group")["split"].nunique().max() == 1
+
+
+def test_missing_files_are_flagged_before_any_image_is_read(folder):
+    (folder / "0011.jpg").unlink()
+    galaxies = manifest_of(folder)
+    assert galaxies["flag"][11] == "missing_file"
+    assert galaxies["reason"][11] == f"there is no {folder / '0011.jpg'}"
+    assert galaxies["split"][11] == ""
+    for number in range(5):
+        (folder / f"{number:04d}.jpg").unlink()
+    with pytest.raises(GalaxAlignError, match=r"6 of 40 galaxies of .*catalog.csv lack files.*0000.jpg"):
+        manifest_of(folder)
+
+
+def test_one_file_a_band(folder):
+    for number, band in ((0, "g"), (0, "r"), (0, "z"), (1, "g")):
+        (folder / f"{number:04d}_{band}.fits").touch()
+    galaxies = manifest_of(folder, max_rejected=1, columns=COLUMNS | {"file": "{name}_{band}.fits"}, labels="none")
+    assert galaxies["source"][0] == str(folder / "0000_{band}.fits")
+    assert list(galaxies["flag"][:3]) == ["", "missing_band", "missing_file"]
+
+
+def unchanged(table):
+    return table
+
+
+def by(rule):
+    return {"split": replace(SPLIT, group_by=rule)}
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        (cell("name", 9, "0004"), {}, r"id '0004' is in row 5 \(line 6\) and row 10 \(line 11\); remove one"),
+        (cell("name", 9, " "), {}, r"row 10 \(line 11\): the id in 'name' is empty"),
+        (cell("file", 9, ""), {}, r"row 10 \(line 11\): 'file', which names the file, is empty"),
+        (cell("class", 9, "elipticall"), {}, "row 10.*'elipticall' is no class.*did you mean 'elliptical'"),
+        (cell("class", 9, "5"), {}, "row 10.*label '5' is no class"),
+        (unchanged, {"columns": COLUMNS | {"label": "clas"}}, "no column 'clas', named by columns.label: did you"),
+        (unchanged, {"columns": COLUMNS | {"file": "{nam}.jpg"}}, "no column 'nam', named by columns.file"),
+        (lambda table: table.assign(ra="12h"), {"columns": COLUMNS | {"ra": "ra"}}, "'ra' is '12h', not a number"),
+        (lambda table: table.assign(dec="91"), {"columns": COLUMNS | {"dec": "dec"}}, "a number from -90 to 90"),
+        (lambda table: table[:0], {}, "has no rows"),
+        (lambda table: table[:2], {}, "too few to be in each of train"),
+        (unchanged, by("sky"), "no galaxy has a position"),
+        (unchanged, by("sdss_field"), "too few to be in each"),
+    ],
+)
+def test_wrong_catalogues_are_named(folder, change, options, words):
+    edit(folder, change)
+    with pytest.raises(GalaxAlignError, match=words):
+        manifest_of(folder, **options)
+    assert not list(folder.glob(".*part"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"", "cannot be read"),
+        ("a.csv", b"\xff\xfe\x00\x01", "cannot be read"),
+        ("a.parquet", b"nothing", "cannot be read"),
+        ("a.fits", b"nothing", "cannot be read"),
+        ("a.xlsx", b"nothing", "ends in '.xlsx': give it as one of .csv"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GalaxAlignError, match=words):
+        read_table(tmp_path / name)
+
+
+def test_galaxy10(tmp_path):
+    write_galaxy10(tmp_path / "g.h5")
+    galaxies = manifest_of(tmp_path, source={"galaxy10": {"path": "g.h5"}}, name="galaxy10")
+    assert galaxies["id"][12] == "galaxy10_00012"
+    assert galaxies["source"][12] == f"{tmp_path / 'g.h5'}#12"
+    assert galaxies["label"][12] == sheet("galaxy10").labels[2]
+    assert np.isfinite(galaxies["ra"]).all()
+    assert set(galaxies["split"]) == {"train", "validation", "test"}
+
+
+def test_galaxymnist_keeps_its_test_file(tmp_path):
+    write_galaxymnist(tmp_path / "train.hdf5", galaxies=80)
+    write_galaxymnist(tmp_path / "test.hdf5", galaxies=20)
+    source = {"galaxymnist": {"train": "train.hdf5", "test": "test.hdf5"}}
+    galaxies = manifest_of(tmp_path, source=source, name="galaxymnist")
+    assert list(galaxies["id"][[0, 80]]) == ["train_00000", "test_00000"]
+    assert (galaxies["split"][80:] == "test").all()
+    assert galaxies["split"][:80].value_counts().to_dict() == {"train": 64, "validation": 16}
+
+
+def test_hdf5_without_the_published_keys(tmp_path):
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file["images"], file["labels"] = np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3)
+    with pytest.raises(GalaxAlignError, match=r"g.h5 has no 'ans', its keys are images, labels"):
+        manifest_of(tmp_path, source={"galaxy10": {"path": "g.h5"}}, name="galaxy10")
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file["images"] = np.zeros((3, 3, 8, 8), np.uint8)
+        file["labels"] = np.zeros(3)
+    with pytest.raises(GalaxAlignError, match=r"uint8 \(3, 3, 8, 8\), not uint8 \(N, H, W, 3\)"):
+        manifest_of(tmp_path, source={"galaxymnist": {"train": "g.h5", "test": "g.h5"}}, name="galaxymnist")
+    (tmp_path / "g.h5").write_bytes(b"nothing")
+    with pytest.raises(GalaxAlignError, match="cannot be read as HDF5"):
+        manifest_of(tmp_path, source={"galaxy10": {"path": "g.h5"}}, name="galaxy10")
+
+
+def test_input_files():
+    assert input_files({"simulated": {"galaxies": 3}}, "raw") == ["raw/catalog.csv"]
+    assert input_files({"galaxy10": {"url": "http://x", "sha256": "0"}}, "raw") == ["raw/Galaxy10_DECals.h5"]
+    assert input_files({"galaxymnist": {"train": "a", "test": "b"}}, "raw") == ["a", "b"]
+
+
+def test_files_that_the_user_forgot(folder):
+    catalogue = {"path": str(folder / "catalog.csv"), "root": str(folder)}
+    check_source("own", {"catalogue": catalogue})
+    with pytest.raises(GalaxAlignError, match=r"'datasets.own.source.catalogue.path' is '.*no such file"):
+        check_source("own", {"catalogue": catalogue | {"path": str(folder / "catalogue.csv")}})
+    with pytest.raises(GalaxAlignError, match=r"'datasets.own.source.catalogue.root' is '.*no such folder"):
+        check_source("own", {"catalogue": catalogue | {"root": str(folder / "images")}})
+    check_source("galaxy10", {"galaxy10": {"url": "http://x", "sha256": "0"}})
+
+
+def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):
+    columns = {"id": "objid", "file": "file", "total": "total_classifications"}
+    catalogue = {"path": str(real_data / "gz2/catalog.csv"), "root": str(real_data / "gz2"), "columns": columns}
+    source = {"catalogue": catalogue | {"labels": "votes", "votes": "debiased"}}
+    write_manifest(
+        source=source,
+        inputs=[real_data / "gz2/catalog.csv"],
+        sheet=sheet("gz2"),
+        split=replace(SPLIT, group_by="sdss_field"),
+        bands=(),
+        max_rejected=0,
+        manifest=tmp_path / "manifest.parquet",
+    )
+    galaxies = pd.read_parquet(tmp_path / "manifest.parquet")
+    counts = galaxies["label"].value_counts()
+    assert len(galaxies) == 760
+    assert len(counts) == 8
+    assert counts.min() >= 20
+    assert "t01_smooth_or_features_a01_smooth_debiased" in galaxies
+    assert galaxies[galaxies["split"] != ""].groupby("group")["split"].nunique().max() == 1

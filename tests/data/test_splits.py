@@ -1,0 +1,139 @@
+"""Sky groups and splits against positions and counts checked by hand."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxalign.data.splits import SPLITS, neighbours, sdss_fields, sky_groups, split_galaxies
+from galaxalign.errors import GalaxAlignError
+
+FRACTIONS = {"train": 0.6, "validation": 0.15, "test": 0.25}
+
+
+def split(labels, groups, given=None, fractions=FRACTIONS, seed=0):
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    classes = [f"class {index}" for index in range(labels.max() + 1)]
+    return split_galaxies(labels, groups, given or [""] * len(labels), classes=classes, fractions=fractions, seed=seed)
+
+
+def test_friends_of_friends():
+    # A chain of three, 40 arcsec apart: its ends are 80 apart but in one group. One far away, one without position.
+    ra = np.array([10.0, 200.0, 10.0, 10.0, np.nan])
+    dec = np.array([0.0, 0.0, 40 / 3600, 80 / 3600, 0.0])
+    assert sky_groups(ra, dec, 60).tolist() == [0, 1, 0, 0, 2]
+    assert sky_groups(ra, dec, 39).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_groups_cross_ra_0_and_the_pole():
+    # 36 arcsec across RA 0; and 0.01 degrees from the pole on opposite sides, 72 arcsec apart.
+    ra = np.array([359.995, 0.005, 0.0, 180.0])
+    dec = np.array([0.0, 0.0, 89.99, 89.99])
+    assert sky_groups(ra, dec, 36.1).tolist() == [0, 0, 1, 2]
+    assert sky_groups(ra, dec, 72.1).tolist() == [0, 0, 1, 1]
+
+
+def test_galaxy10_pairs(real_data):
+    table = pd.read_csv(real_data / "catalogues/Galaxy10_DECaLS_coord.csv")
+    ra, dec = table["RA"].to_numpy(), table["DEC"].to_numpy()
+    start = time.perf_counter()
+    assert len(neighbours(ra, dec, 1)[0]) == 59
+    assert len(neighbours(ra, dec, 60)[0]) == 220
+    groups = sky_groups(ra, dec, 60)
+    labels = np.random.default_rng(0).integers(0, 10, len(ra))
+    splits = split(labels, groups)
+    assert time.perf_counter() - start < 10
+    first, second = neighbours(ra, dec, 60)
+    assert (splits[first] == splits[second]).all()
+    for name in SPLITS:
+        shares = np.bincount(labels[splits == name], minlength=10) / np.bincount(labels)
+        assert np.abs(shares - FRACTIONS[name]).max() < 0.01
+
+
+def test_sdss_objid_bits():
+    number = (1 << 59) | (40 << 48) | (745 << 32) | (3 << 29) | (524 << 16) | 602
+    assert number == 587722952767439450
+    same = number + 17
+    other_field = number + (1 << 16)
+    other_camcol = number + (1 << 29)
+    first_field_bit = number | (1 << 28)
+    ids = [str(value) for value in (number, same, other_field, other_camcol, first_field_bit)]
+    assert sdss_fields(ids).tolist() == [0, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("name", ["galaxy_1", "5.87E+17", "-1", str(2**63)])
+def test_ids_that_are_no_objid(name):
+    with pytest.raises(GalaxAlignError, match="sdss_field needs"):
+        sdss_fields(["587722952767439450", name])
+
+
+def test_classes_are_shared_out_by_the_fractions():
+    labels = np.repeat([0, 1], [100, 20])
+    splits = split(labels, np.arange(120))
+    for label, size in ((0, 100), (1, 20)):
+        for name in SPLITS:
+            assert (splits[labels == label] == name).sum() == size * FRACTIONS[name]
+
+
+def test_no_group_is_in_two_splits():
+    generator = np.random.default_rng(1)
+    groups, labels = generator.integers(0, 120, 600), generator.integers(-1, 4, 600)
+    splits = split(labels, groups)
+    assert set(splits[labels < 0]) == {""}
+    for group in range(120):
+        assert len(set(splits[(groups == group) & (labels >= 0)])) <= 1
+    for name in SPLITS:
+        assert abs((splits == name).sum() / (labels >= 0).sum() - FRACTIONS[name]) < 0.02
+
+
+def test_the_seed_decides():
+    labels, groups = np.zeros(50, int), np.arange(50)
+    assert (split(labels, groups) == split(labels, groups)).all()
+    assert (split(labels, groups) != split(labels, groups, seed=1)).any()
+
+
+def test_a_published_split_is_honoured():
+    labels = np.tile([0, 1], 50)
+    given = [""] * 80 + ["test"] * 20
+    splits = split(labels, np.arange(100), given)
+    assert (splits[80:] == "test").all()
+    # The rest in proportion: 0.6 to 0.15.
+    assert (splits[:80] == "train").sum() == 64
+    assert (splits[:80] == "validation").sum() == 16
+
+
+def test_a_group_follows_its_published_member():
+    splits = split(np.zeros(12, int), np.array([0, 0, *range(1, 11)]), ["test", *[""] * 11])
+    assert splits[1] == "test"
+
+
+def test_a_rare_class_is_in_every_split():
+    # Three galaxies of class 1, one of them in a group with many of class 0.
+    labels = np.array([0] * 60 + [1, 1, 1])
+    groups = np.array([*[0] * 10, *range(1, 51), 0, 51, 52])
+    splits = split(labels, groups)
+    assert sorted(splits[labels == 1]) == ["test", "train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "words"),
+    [
+        ([0, 0, 0, 1, 1], range(5), "class 'class 1' has 2 galaxies in 2 groups"),
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3], "class 'class 1' has 3 galaxies in 1 groups"),
+        ([0, 0, 0, 2, 2, 2], range(6), "class 'class 1' has 0 galaxies"),
+    ],
+)
+def test_a_class_with_too_few_galaxies(labels, groups, words):
+    with pytest.raises(GalaxAlignError, match=words):
+        split(labels, list(groups))
+
+
+def test_fractions_that_do_not_add_up():
+    with pytest.raises(GalaxAlignError, match=r"add up to 0\.9"):
+        split([0] * 9, range(9), fractions={"train": 0.5, "validation": 0.2, "test": 0.2})
+
+
+def test_a_fraction_of_0_leaves_a_split_out():
+    splits = split([0, 0], [0, 1], fractions={"train": 0.5, "validation": 0.5, "test": 0})
+    assert sorted(splits) == ["train", "validation"]

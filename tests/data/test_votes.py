@@ -1,0 +1,136 @@
+"""Labels from votes: people asked along the tree, thresholds, and the order of classes, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxalign.data.votes import COLUMN, LEADS_TO, labels_from_votes, people_asked, vote_columns
+from galaxalign.errors import GalaxAlignError
+from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep
+
+NAMES = {
+    "smooth_or_features/smooth": "t01_smooth_or_features_a01_smooth",
+    "smooth_or_features/features_or_disk": "t01_smooth_or_features_a02_features_or_disk",
+    "smooth_or_features/star_or_artifact": "t01_smooth_or_features_a03_star_or_artifact",
+    "edgeon/no": "t02_edgeon_a05_no",
+    "spiral/spiral": "t04_spiral_a08_spiral",
+    "odd/yes": "t06_odd_a14_yes",
+    "odd_feature/merger": "t08_odd_feature_a24_merger",
+    "rounded/completely_round": "t07_rounded_a16_completely_round",
+}
+
+
+def votes(**rows):
+    """Galaxies by vote fractions, debiased equal to weighted; what is not said is 0."""
+    frame = {}
+    for answer, column in NAMES.items():
+        values = [row.get(answer, 0.0) for row in rows.values()]
+        frame[f"{column}_weighted_fraction"] = frame[f"{column}_debiased"] = values
+    return pd.DataFrame(frame)
+
+
+def galaxy_class(label, **steps):
+    return GalaxyClass(
+        label=label,
+        name=label,
+        symbols=("smooth_round",),
+        texts=(label,),
+        votes=tuple(VoteStep(answer.replace("__", "/"), share) for answer, share in steps.items()),
+    )
+
+
+SHEET = ClassSheet(
+    name="three",
+    source="a test",
+    classes=(
+        galaxy_class("merger", odd__yes=0.5, odd_feature__merger=0.5),
+        galaxy_class("spiral", smooth_or_features__features_or_disk=0.5, edgeon__no=0.5, spiral__spiral=0.6),
+        galaxy_class("round", smooth_or_features__smooth=0.6, rounded__completely_round=0.5),
+    ),
+    unclassified=(),
+    asked=10,
+)
+
+
+def test_column_names():
+    found = vote_columns(
+        [
+            "objid",
+            "t08_odd_feature_a38_dust_lane_debiased",
+            "t08_odd_feature_a38_dust_lane_weighted_fraction",
+            "t01_smooth_or_features_a01_smooth_fraction",
+        ],
+        "debiased",
+    )
+    assert found == {"odd_feature/dust_lane": "t08_odd_feature_a38_dust_lane_debiased"}
+    assert COLUMN.match("t01_smooth_or_features_a01_smooth_weighted_fraction")["kind"] == "weighted_fraction"
+    assert not COLUMN.match("total_votes")
+
+
+def test_people_asked_along_the_tree():
+    table = votes(
+        one={
+            "smooth_or_features/features_or_disk": 0.8,
+            "smooth_or_features/star_or_artifact": 0.1,
+            "edgeon/no": 0.5,
+            "spiral/spiral": 0.25,
+            "odd/yes": 0.2,
+        }
+    )
+    total = np.array([40.0])
+    asked = {question: people_asked(table, question, total)[0] for question in LEADS_TO if question != "bulge_shape"}
+    assert asked == pytest.approx(
+        {
+            "smooth_or_features": 40,
+            "edgeon": 32,
+            "bar": 16,
+            "spiral": 16,
+            "bulge_prominence": 16,
+            "odd": 36,
+            "rounded": 0,
+            "odd_feature": 7.2,
+            "arms_winding": 4,
+            "arms_number": 4,
+        }
+    )
+
+
+def test_every_step_must_hold():
+    spiral = {"smooth_or_features/features_or_disk": 0.7, "edgeon/no": 0.9, "spiral/spiral": 0.6}
+    table = votes(
+        spiral=spiral,
+        few_arms=spiral | {"spiral/spiral": 0.59},
+        few_disk=spiral | {"smooth_or_features/features_or_disk": 0.49},
+        merging_spiral=spiral | {"odd/yes": 0.5, "odd_feature/merger": 0.5},
+        round={"smooth_or_features/smooth": 0.8, "rounded/completely_round": 0.5},
+        unknown=spiral | {"spiral/spiral": np.nan},
+    )
+    labels = labels_from_votes(table, np.full(6, 100.0), SHEET, "debiased")
+    assert labels == ["spiral", None, None, "merger", "round", None]
+
+
+def test_enough_people_must_have_been_asked():
+    # Asked about arms: total x 0.5 x 0.5.
+    table = votes(
+        **{str(n): {"smooth_or_features/features_or_disk": 0.5, "edgeon/no": 0.5, "spiral/spiral": 1} for n in "ab"}
+    )
+    assert labels_from_votes(table, np.array([39.0, 40.0]), SHEET, "debiased") == [None, "spiral"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind", "words"),
+    [
+        (
+            (galaxy_class("x", spirals__spiral=0.5),),
+            "debiased",
+            "'spirals/spiral' asks no question.*did you mean 'spiral'",
+        ),
+        ((galaxy_class("x", spiral__sprial=0.5),), "debiased", "no column of debiased votes for 'spiral/sprial'"),
+        ((galaxy_class("x", spiral__spiral=0.5),), "fraction", "no columns of fraction votes"),
+        ((galaxy_class("x"),), "debiased", "class 'x' of class sheet three has no `votes`"),
+    ],
+)
+def test_wrong_rules_are_named(classes, kind, words):
+    sheet = ClassSheet(name="three", source="", classes=classes, unclassified=(), asked=10)
+    with pytest.raises(GalaxAlignError, match=words):
+        labels_from_votes(votes(a={}), np.array([40.0]), sheet, kind)

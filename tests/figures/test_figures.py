@@ -1,0 +1,215 @@
+"""Every figure drawn from synthetic results: what it must show, and that nothing lies outside or overlaps."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from galaxalign.data.store import read_store
+from galaxalign.evaluate.embeddings import read_embeddings
+from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run
+from galaxalign.figures.comparison import comparison
+from galaxalign.figures.confusion import confusion_matrices
+from galaxalign.figures.galaxies import galaxy_plate, reject_plate
+from galaxalign.figures.learning import learning_curves, read_histories
+from galaxalign.figures.living import living_symbols
+from galaxalign.figures.map import STAR, embedding_map, push_apart
+from galaxalign.figures.retrieval import NEAREST, read_similar, retrieval_grid, similar_grid
+from galaxalign.figures.style import SMALL
+from galaxalign.figures.symbols import symbol_plate
+from galaxalign.symbols.library import SYMBOLS as LIBRARY
+from galaxalign.symbols.store import DrawnSymbols, read_symbols, write_symbols
+from tests.synthetic_results import NAMES, SYMBOLS, write_embeddings, write_history, write_store
+
+SETTINGS = EvaluationSettings(split="test", top_k=[1, 10], bootstrap=50, seed=0, probe=[1.0])
+# Pixels that boxes of text may share: letters do not fill their boxes.
+SLACK = 1.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def store(folder):
+    return read_store(write_store(folder / "images.h5"))
+
+
+@pytest.fixture(scope="module")
+def embeddings(folder):
+    return read_embeddings(write_embeddings(folder / "galaxalign.h5"))
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
+    aligned = evaluate_run(write_embeddings(folder / "galaxalign.h5"), SETTINGS)
+    head = evaluate_run(write_embeddings(folder / "image_only.h5", trained=(), head=True), SETTINGS)
+    return [json.loads(json.dumps(run)) for run in (head | {"classifier": "head"}, aligned)]
+
+
+def hidden_labels(figure: Figure) -> set[Text]:
+    """Labels of ticks outside the view or of panels without axes, which matplotlib keeps and does not draw."""
+    hidden = set()
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not panel.axison or not low <= tick.get_loc() <= high:
+                    hidden |= {tick.label1, tick.label2}
+                hidden |= {label for label in (tick.label1, tick.label2) if not label.get_visible()}
+    return hidden
+
+
+def words_of(figure: Figure) -> list[Text]:
+    """Every text that is drawn, after checking that it is inside the figure, legible and free of others."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    shown = [text for text in set(figure.findobj(Text)) - hidden_labels(figure) if text.get_text().strip()]
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in shown]
+    width, height = canvas.get_width_height()
+    for text, box in zip(shown, boxes, strict=True):
+        assert text.get_fontsize() >= SMALL, text.get_text()
+        assert box.x0 >= -SLACK and box.x1 <= width + SLACK, text.get_text()
+        assert box.y0 >= -SLACK and box.y1 <= height + SLACK, text.get_text()
+    for (one, a), (two, b) in combinations(zip(shown, boxes, strict=True), 2):
+        shared = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert min(shared) <= SLACK, (one.get_text(), two.get_text())
+    return shown
+
+
+def said(figure: Figure) -> str:
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))
+
+
+def pictures(figure: Figure) -> int:
+    return sum(len(panel.images) for panel in figure.axes)
+
+
+def test_symbol_plate_names_every_symbol():
+    figure = symbol_plate()
+    words_of(figure)
+    assert pictures(figure) == len(LIBRARY)
+    assert all(symbol.title in said(figure) for symbol in LIBRARY.values())
+
+
+def test_living_symbols_shows_six_rendered_and_six_real(folder, store):
+    path = folder / "symbols.h5"
+    sheet = Path(__file__).parents[2] / "config/morphology/galaxymnist.yaml"
+    how = {"size": 32, "variants": 1, "seed": 0, "code": "", "drawings": folder / "drawings"}
+    write_symbols(sheet=sheet, symbols=path, **how)
+    symbols = read_symbols(path)
+    assert isinstance(symbols, DrawnSymbols)
+    figure = living_symbols(symbols, store, seed=0)
+    words_of(figure)
+    assert pictures(figure) == 13 * len(symbols.names)
+
+
+def test_galaxy_plate_counts_every_class(store):
+    figure = galaxy_plate(store, seed=0)
+    words_of(figure)
+    assert pictures(figure) == 10 * len(NAMES)
+    assert said(figure).count("50: 26 + 12 + 12") == len(NAMES)
+
+
+def test_reject_plate_with_and_without_rejects(folder, store):
+    assert "no image was rejected (200 read)" in said(reject_plate(store))
+    assert pictures(reject_plate(store)) == 0
+    for rejected, shown in ((1, 1), (9, 9), (40, 28)):
+        figure = reject_plate(read_store(write_store(folder / f"bad{rejected}.h5", rejected=rejected)))
+        words_of(figure)
+        assert pictures(figure) == shown
+        assert f"{rejected} of 200 images rejected" in said(figure)
+
+
+def test_learning_curves_join_both_stages(folder):
+    none = write_history(folder / "none.tsv", stage="shared", epochs=0)
+    first = write_history(folder / "first.tsv", stage="shared", epochs=3)
+    second = write_history(folder / "second.tsv", stage="symbol", epochs=2)
+    histories = read_histories(["frozen", "galaxalign"], [none, first], [none, second])
+    assert histories["galaxalign"]["total_epoch"].tolist() == [1, 2, 3, 4, 5]
+    figure = learning_curves(histories)
+    words_of(figure)
+    curve, begins = figure.axes[1].lines
+    assert curve.get_xdata().tolist() == [1, 2, 3, 4, 5]
+    assert begins.get_xdata().tolist() == [1, 4]
+    assert "no run was trained" in said(learning_curves({"frozen": histories["frozen"]}))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_confusion_has_a_panel_a_run_with_numbers_that_fit(runs, count):
+    figure = confusion_matrices((runs * 3)[:count])
+    words_of(figure)
+    assert pictures(figure) == count
+    rows = np.asarray(figure.axes[0].images[0].get_array()).sum(1)
+    np.testing.assert_allclose(rows, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_comparison_shows_every_method_with_its_interval(runs, count):
+    figure = comparison((runs * 3)[:count])
+    words_of(figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        run["run"] for run in (runs * 3)[:count]
+    ]
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_marker() == "None"]
+    intervals = [tuple(line.get_xdata()) for line in lines]
+    for run in runs[:count]:
+        for measured in run["classification"].values():
+            assert (measured["accuracy"]["low"], measured["accuracy"]["high"]) in intervals
+
+
+def test_embedding_map_places_symbols_and_texts(embeddings):
+    figure = embedding_map(embeddings, galaxies=120, seed=0)
+    words_of(figure)
+    panel = figure.axes[0]
+    assert sum(len(points.get_offsets()) for points in panel.collections) == 120
+    assert len([artist for artist in panel.artists if hasattr(artist, "offsetbox")]) == len(SYMBOLS)
+    assert all(name in said(figure) for name in NAMES)
+
+
+def test_embedding_map_of_a_run_without_symbols_and_texts(folder):
+    figure = embedding_map(read_embeddings(write_embeddings(folder / "bare.h5", trained=())), galaxies=50, seed=0)
+    assert not figure.axes[0].artists
+
+
+def test_boxes_are_pushed_apart_and_off_stars():
+    centres = np.array([[0.0, 0.0], [0.0, 0.0], [0.1, 0.05], [3.0, 3.0]])
+    sizes = np.array([[0.3, 0.3], [0.8, 0.2], [0.3, 0.3], [0.3, 0.3]])
+    moved = push_apart(centres, sizes, centres[:1])
+    boxes = [*zip(moved, sizes, strict=True), (centres[0], np.full(2, STAR))]
+    for (a, size_a), (b, size_b) in combinations(boxes, 2):
+        assert (np.abs(a - b) >= (size_a + size_b) / 2 - 1e-6).any()
+    np.testing.assert_allclose(moved[3], centres[3], atol=1e-5)
+
+
+def test_retrieval_grid_marks_right_and_wrong(folder, store):
+    perfect = read_embeddings(write_embeddings(folder / "perfect.h5", noise=0.05))
+    figure = retrieval_grid(perfect, store, split="test", seed=0)
+    words_of(figure)
+    # Four classes, three kinds of query; texts are words, not pictures.
+    assert pictures(figure) == 12 * NEAREST + 8
+    marks = [len(line.get_xdata()) for panel in figure.axes for line in panel.lines]
+    assert marks == [3] * 12 * NEAREST
+    chance = read_embeddings(write_embeddings(folder / "chance.h5", noise=1e3, trained=()))
+    figure = retrieval_grid(chance, store, split="test", seed=0)
+    marks = [len(line.get_xdata()) for panel in figure.axes for line in panel.lines]
+    assert len(marks) == 4 * NEAREST
+    assert {3, 5} == set(marks)
+
+
+def test_similar_grid_shows_queries_and_neighbours(folder, store):
+    queries = [("galaxy", "g7"), ("symbol", "merger"), ("text", "a galaxy with a long tidal tail")]
+    rows = [(kind, query, n + 1, f"g{n}", 0.9 - 0.1 * n) for kind, query in queries for n in range(5)]
+    table = pd.DataFrame(rows, columns=["kind", "query", "rank", "id", "similarity"])
+    table.to_csv(folder / "similar.tsv", sep="\t", index=False)
+    figure = similar_grid(read_similar(folder / "similar.tsv"), store)
+    words_of(figure)
+    assert pictures(figure) == 3 * 5 + 2
+    assert said(figure).count("g4 0.500") == 3

@@ -1,0 +1,78 @@
+from galaxalign.data.sources import DOWNLOADED, input_files
+
+
+rule simulated_survey:
+    """Render a survey that does not exist, as FITS cutouts with a catalogue."""
+    input:
+        sheet=sheet_of,
+    output:
+        images=directory("<results>/{dataset}/raw/images"),
+        catalog="<results>/{dataset}/raw/catalog.csv",
+    log:
+        "<logs>/simulated_survey/{dataset}.log",
+    benchmark:
+        "<benchmarks>/simulated_survey/{dataset}.tsv"
+    threads: 4
+    params:
+        settings=lambda wildcards: dataset_of(wildcards)["source"]["simulated"],
+        code=code("data.survey"),
+    script:
+        "../scripts/data_survey.py"
+
+
+rule download:
+    """Fetch Galaxy10 DECaLS, verified, and continued where a transfer broke off."""
+    output:
+        file=f"<results>/{{dataset}}/raw/{DOWNLOADED}",
+    log:
+        "<logs>/download/{dataset}.log",
+    resources:
+        runtime="6h",
+    params:
+        settings=lambda wildcards: dataset_of(wildcards)["source"]["galaxy10"],
+    script:
+        "../scripts/data_download.py"
+
+
+rule manifest:
+    """What is known of every galaxy before an image is read: label, sky group, split, missing files."""
+    input:
+        files=inputs_of,
+        sheet=sheet_of,
+    output:
+        manifest="<results>/{dataset}/manifest.parquet",
+    log:
+        "<logs>/manifest/{dataset}.log",
+    params:
+        source=lambda wildcards: dataset_of(wildcards)["source"],
+        split=lambda wildcards: dataset_of(wildcards)["data"]["split"],
+        bands=bands_of,
+        max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+        code=code("data.manifest"),
+    script:
+        "../scripts/data_manifest.py"
+
+
+rule images:
+    """Read every image, of whatever kind, into one store of pictures; flag the bad ones."""
+    input:
+        manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
+        sheet=sheet_of,
+    output:
+        images="<results>/{dataset}/images.h5",
+        rejects="<results>/{dataset}/rejects.tsv",
+    log:
+        "<logs>/images/{dataset}.log",
+    benchmark:
+        "<benchmarks>/images/{dataset}.tsv"
+    threads: 4
+    params:
+        settings=lambda wildcards: {
+            key: value
+            for key, value in dataset_of(wildcards)["data"].items()
+            if key != "split"
+        },
+        code=code("data.store"),
+    script:
+        "../scripts/data_images.py"

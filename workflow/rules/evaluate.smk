@@ -1,0 +1,48 @@
+rule metrics:
+    """Every number of one run, with its interval."""
+    input:
+        embeddings=rules.embeddings.output.embeddings,
+    output:
+        metrics="<results>/{dataset}/{run}/metrics.json",
+    log:
+        "<logs>/metrics/{dataset}/{run}.log",
+    benchmark:
+        "<benchmarks>/metrics/{dataset}/{run}.tsv"
+    resources:
+        mem="4GB",
+        runtime="1h",
+    params:
+        settings=config["evaluate"],
+        code=code("evaluate.evaluation"),
+    script:
+        "../scripts/evaluate_run.py"
+
+
+rule tables:
+    """The numbers of all active runs in one table, and a summary."""
+    input:
+        metrics=collect(
+            "<results>/{dataset}/{run}/metrics.json",
+            dataset=config["active"]["datasets"],
+            run=config["active"]["runs"],
+        ),
+    output:
+        metrics=report(
+            "<results>/tables/metrics.tsv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "Every number"},
+        ),
+        summary=report(
+            "<results>/tables/summary.tsv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "Summary"},
+        ),
+    log:
+        "<logs>/tables.log",
+    localrule: True
+    params:
+        code=code("evaluate.tables"),
+    script:
+        "../scripts/evaluate_tables.py"

@@ -1,0 +1,29 @@
+"""Read the images of a data set as those were read that a model was trained on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxalign.data.store import build_store
+from galaxalign.logs import log_to
+from galaxalign.search.prediction import image_recipe_of
+from galaxalign.symbols.sheet import read_sheet
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if __name__ == "__main__":
+    with log_to(snakemake.log[0]):
+        sheet = read_sheet(Path(snakemake.input.sheet))
+        build_store(
+            manifest=Path(snakemake.input.manifest),
+            classes=sheet.labels,
+            names=sheet.names,
+            recipe=image_recipe_of(Path(snakemake.input.model)),
+            max_blank=snakemake.params.max_blank,
+            max_rejected=snakemake.params.max_rejected,
+            dataset=snakemake.wildcards.get("dataset"),
+            workers=snakemake.threads,
+            images=Path(snakemake.output.images),
+            rejects=Path(snakemake.output.rejects),
+            rejects_if_failed=Path(snakemake.log[0]).with_suffix(".rejects.tsv"),
+        )
