@@ -35,16 +35,16 @@ LEGACY_SURVEY = Observation(
     seeing_scatter=0.12,
     sky_correlation=0.15,
     background=0.08,
-    stars=2.5,
+    stars=2.0,
     galaxies=16.0,
     limit=23.6,
 )
-# Galaxies that volunteers are shown: r of 14.5 to 17.7.
+# Galaxies that volunteers are shown: r of 14.5 to 17.5.
 BRIGHT_GALAXIES = Population(
     brightest=14.5,
-    faintest=17.7,
+    faintest=17.5,
     counts=0.25,
-    radius=12.0,
+    radius=12.5,
     radius_slope=-0.13,
     radius_scatter=0.13,
     old=(0.88, 0.0, -0.64),
@@ -52,6 +52,15 @@ BRIGHT_GALAXIES = Population(
     colour_scatter=0.18,
     blue_smooth=0.25,
     off_centre=0.3,
+    ranges={
+        "spheroid_radius": (0.24, 0.42),
+        "spheroid_index": (0.9, 4.2),
+        "disk_scale": (0.26, 0.4),
+        "bulge_index": (1.0, 3.0),
+        "texture": (0.2, 0.9),
+        "flocculence": (0.0, 0.7),
+        "reddening": (1.0, 3.0),
+    },
 )
 # How many galaxies of each class Galaxy10 DECaLS has; other vocabularies get as many of each class.
 MIXTURES = {"galaxy10": (1081, 1853, 2645, 2027, 334, 2043, 1829, 2628, 1423, 1873)}
@@ -60,7 +69,7 @@ FEWEST = 30
 BATCH = 24
 # Degrees: a field of the sky that holds the survey.
 FIELD = {"ra": (150.0, 160.0), "dec": (-2.0, 6.0)}
-# Share of galaxies next to another, and how far from it in arcsec: outside its picture, inside its sky group.
+# Share of galaxies in close pairs, and how far from it in arcsec: outside its picture, inside its sky group.
 PAIRED, APART = 0.08, (32.0, 55.0)
 
 
@@ -81,23 +90,24 @@ def simulate_survey(
     labelled
         Whether the catalogue has a column ``label``.
     folder
-        Where the cubes go; it must exist.
+        Where the cubes go.
     catalogue
         CSV with columns id, file (relative to the catalogue), ra, dec and label.
     """
     vocabulary = read_sheet(sheet)
+    folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
-    classes = generator.permutation(np.repeat(np.arange(len(vocabulary.classes)), _numbers(vocabulary, galaxies)))
+    classes = generator.permutation(np.repeat(np.arange(len(vocabulary.classes)), class_numbers(vocabulary, galaxies)))
     table = pd.DataFrame({"id": [f"sim{seed}-{number:05d}" for number in range(galaxies)]})
     table["file"] = [f"{folder.name}/{name}.fits" for name in table["id"]]
     table["ra"], table["dec"] = _positions(galaxies, generator)
     if labelled:
         table["label"] = [vocabulary.labels[index] for index in classes]
     cubes = _cubes(vocabulary, classes, pixels, generator)
-    rows = zip(table.itertuples(), cubes, strict=True)
+    rows = zip(table["file"], table["ra"], table["dec"], cubes, strict=True)
     with _one_thread():
-        for row, cube in progress(rows, total=galaxies, what="simulated survey", unit="galaxies"):
-            _write_cube(folder / f"{row.id}.fits", cube, float(row.ra), float(row.dec))
+        for file, ra, dec, cube in progress(rows, total=galaxies, what="simulated survey", unit="galaxies"):
+            _write_cube(folder.parent / file, cube, ra, dec)
     table.to_csv(catalogue, index=False)
     logger.info("%d galaxies of %d classes in %s", galaxies, len(vocabulary.classes), folder)
 
@@ -107,8 +117,8 @@ def render_examples(symbol: Symbol, count: int, seed: int, size: int, stretch: S
     generator = np.random.default_rng(seed)
     shapes = [symbol.vary(generator) for _ in range(count)]
     looks = [BRIGHT_GALAXIES.draw(shape, generator) for shape in shapes]
-    noise = torch.Generator().manual_seed(seed)
-    flux = render(shapes, looks, LEGACY_SURVEY, noise, size).numpy()
+    with _one_thread():
+        flux = render(shapes, looks, LEGACY_SURVEY, torch.Generator().manual_seed(seed), size).numpy()
     bands = [band.name for band in LEGACY_SURVEY.bands]
     return np.stack([to_rgb(cube[:, ::-1], bands, stretch) for cube in flux])
 
@@ -124,17 +134,18 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _numbers(sheet: ClassSheet, galaxies: int) -> NDArray[np.int64]:
+def class_numbers(sheet: ClassSheet, galaxies: int) -> NDArray[np.int64]:
     """Galaxies of each class, `galaxies` in all, none rarer than FEWEST where there are enough of them."""
     classes = len(sheet.classes)
     if galaxies < classes:
         raise GalaxAlignError(
-            f"'galaxies' of a simulated survey is {galaxies}, fewer than the {classes} classes of {sheet.name}: raise it"
+            f"'galaxies' of a simulated survey is {galaxies}, fewer than the {classes} classes of "
+            f"{sheet.name}: raise it"
         )
     shares = np.array(MIXTURES.get(sheet.name, (1,) * classes), dtype=np.float64)
     least = min(FEWEST, galaxies // (2 * classes))
     rest = shares / shares.sum() * (galaxies - least * classes)
-    numbers = least + np.floor(rest).astype(np.int64)
+    numbers: NDArray[np.int64] = least + np.floor(rest).astype(np.int64)
     # What rounding left goes to the largest remainders.
     numbers[np.argsort(np.floor(rest) - rest, kind="stable")[: galaxies - numbers.sum()]] += 1
     return numbers
@@ -143,11 +154,11 @@ def _numbers(sheet: ClassSheet, galaxies: int) -> NDArray[np.int64]:
 def _positions(galaxies: int, generator: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Right ascension and declination in degrees, some next to the galaxy before them."""
     ra, dec = (generator.uniform(*FIELD[axis], galaxies) for axis in ("ra", "dec"))
-    for second in np.flatnonzero(generator.uniform(size=galaxies) < PAIRED):
-        if second:
-            distance, angle = generator.uniform(*APART) / 3600, generator.uniform(0, 2 * np.pi)
-            dec[second] = dec[second - 1] + distance * np.sin(angle)
-            ra[second] = ra[second - 1] + distance * np.cos(angle) / np.cos(np.radians(dec[second - 1]))
+    # Every other galaxy may move next to the one before it, so that there are pairs and no chains.
+    for second in 1 + 2 * np.flatnonzero(generator.uniform(size=galaxies // 2) < PAIRED):
+        distance, angle = generator.uniform(*APART) / 3600, generator.uniform(0, 2 * np.pi)
+        dec[second] = dec[second - 1] + distance * np.sin(angle)
+        ra[second] = ra[second - 1] + distance * np.cos(angle) / np.cos(np.radians(dec[second - 1]))
     return ra.round(7), dec.round(7)
 
 

@@ -16,7 +16,7 @@ from galaxalign.symbols.disks import Parameters, selected, where
 from galaxalign.symbols.patterns import Patterns, patchy, sampled
 
 # Light that a Geometry does not name.  Shares: of a bar as long as the galaxy, of clumps, of a tail.
-BAR, CLUMPS, TAIL = 0.45, 0.4, 0.1
+BAR, CLUMPS, TAIL = 0.5, 0.25, 0.1
 # Besides the galaxy's own: of a lensed arc, of a star's spikes.
 ARC, SPIKES = 0.1, 0.1
 # Half-light radius of a bulge over its visible rim.

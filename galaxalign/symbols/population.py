@@ -25,6 +25,7 @@ class Population:
     colour_scatter : galaxies redder or bluer than that: standard deviation of the factor on the colours.
     blue_smooth : share of the smooth galaxies that are blue.
     off_centre : arcsec, standard deviation of a galaxy's place about the centre of its frame.
+    ranges : for each number of an Appearance that is not drawn otherwise, the range it is uniform in.
     """
 
     brightest: float
@@ -38,6 +39,7 @@ class Population:
     colour_scatter: float
     blue_smooth: float
     off_centre: float
+    ranges: dict[str, tuple[float, float]]
 
     def draw(self, geometry: Geometry, generator: np.random.Generator) -> Appearance:
         """One galaxy of the population."""
@@ -49,7 +51,6 @@ class Population:
         if smooth and generator.uniform() < self.blue_smooth:
             stars[0] = stars.mean(axis=0)
         old, young = magnitude + stars * (1 + self.colour_scatter * generator.normal(size=(2, 1)))
-        # The brighter of two merging galaxies need not be in the middle.
         x, y = self.off_centre * generator.normal(size=2)
         return Appearance(
             radius=float(10 ** generator.normal(mean, self.radius_scatter)),
@@ -59,11 +60,5 @@ class Population:
             phase=float(generator.uniform(0, 360)) if geometry.arms or geometry.bar else 0.0,
             old=tuple(map(float, old)),
             young=tuple(map(float, young)),
-            spheroid_radius=float(generator.uniform(0.24, 0.42)),
-            spheroid_index=float(generator.uniform(0.9, 4.2)),
-            disk_scale=float(generator.uniform(0.26, 0.4)),
-            bulge_index=float(generator.uniform(1.0, 3.0)),
-            texture=float(generator.uniform(0.2, 0.9)),
-            flocculence=float(generator.uniform(0.0, 0.7)),
-            reddening=float(generator.uniform(1.0, 3.0)),
+            **{name: float(generator.uniform(*ends)) for name, ends in self.ranges.items()},
         )

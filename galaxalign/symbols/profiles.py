@@ -5,6 +5,7 @@ broadcast: parameters of N components, shape (N, 1, 1), over places (N, H, W).
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -43,7 +44,8 @@ def sersic(radius: Tensor, half_light: Tensor, index: Tensor, axis_ratio: Tensor
 
 def sersic_within(radius: Tensor, half_light: Tensor, index: Tensor) -> Tensor:
     """Share of a Sersic profile's light inside an isophote of the given major radius."""
-    return torch.special.gammainc(2 * index, sersic_b(index) * (radius / half_light).pow(1 / index))
+    share: Tensor = torch.special.gammainc(2 * index, sersic_b(index) * (radius / half_light).pow(1 / index))
+    return share
 
 
 def superelliptic(x: Tensor, y: Tensor, power: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def edge_on_disk(x: Tensor, z: Tensor, scale: Tensor, height: Tensor) -> Tensor:
     van der Kruit & Searle 1981, A&A 95, 105.
     """
     ratio = (x.abs() / scale).clamp_min(1e-4)
-    along = ratio * torch.special.modified_bessel_k1(ratio) / (math.pi * scale)
+    along: Tensor = ratio * torch.special.modified_bessel_k1(ratio) / (math.pi * scale)
     return along / (torch.cosh((z / height).clamp(-40, 40)).square() * 2 * height)
 
 
@@ -79,9 +81,11 @@ def gaussian(square: Tensor, spread: Tensor) -> Tensor:
 
 def spiral_ridge(phase: Tensor, sharpness: Tensor) -> Tensor:
     """Crests where `phase` is a multiple of 2 pi, of mean 1 over a turn: exp(k (cos(phase) - 1)) / (e^-k I_0(k))."""
-    return torch.exp(sharpness * (torch.cos(phase) - 1)) / torch.special.i0e(sharpness)
+    mean: Tensor = torch.special.i0e(sharpness)
+    return torch.exp(sharpness * (torch.cos(phase) - 1)) / mean
 
 
+@lru_cache(maxsize=4)
 def moffat_transfer(beta: float, count: int, step: float) -> NDArray[np.float32]:
     """Fourier transform of a Moffat profile of scale radius 1 at frequencies 0, step, 2 step... radians.
 

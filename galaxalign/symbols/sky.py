@@ -126,7 +126,8 @@ def blur(image: Tensor, observation: Observation, spread: Tensor) -> Tensor:
     transfer = torch.lerp(table[below], table[below + 1], place - below)
     # Points shared between neighbouring pixels are blurred twice by the width of a pixel; a camera does it once.
     transfer = transfer / (torch.sinc(rows[:, None] / (2 * math.pi)) * torch.sinc(columns / (2 * math.pi)))
-    return torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(side, side))
+    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(side, side))
+    return blurred
 
 
 def noisy(flux: Tensor, observation: Observation, quality: Tensor, generator: torch.Generator) -> Tensor:

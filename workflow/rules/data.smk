@@ -12,7 +12,7 @@ rule simulated_survey:
         "<logs>/simulated_survey/{dataset}.log",
     benchmark:
         "<benchmarks>/simulated_survey/{dataset}.tsv"
-    threads: 4
+    threads: 1
     params:
         settings=lambda wildcards: dataset_of(wildcards)["source"]["simulated"],
         code=code("data.survey"),

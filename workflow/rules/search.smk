@@ -8,7 +8,6 @@ rule images_for_predictions:
     output:
         images="<results>/predictions/{dataset}/images.h5",
         rejects="<results>/predictions/{dataset}/rejects.tsv",
-        picture="<results>/predictions/{dataset}/rejects.png",
     log:
         "<logs>/images_for_predictions/{dataset}.log",
     benchmark:
@@ -79,7 +78,6 @@ use rule images_for_predictions as images_for_search with:
     output:
         images="<results>/similar/{dataset}/images.h5",
         rejects="<results>/similar/{dataset}/rejects.tsv",
-        picture="<results>/similar/{dataset}/rejects.png",
     log:
         "<logs>/images_for_search/{dataset}.log",
     benchmark:

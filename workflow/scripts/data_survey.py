@@ -1,4 +1,4 @@
-"""Render the simulated survey."""
+"""Render a simulated survey as FITS cutouts with a catalogue."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with log_to(snakemake.log[0]):
-        folder = Path(snakemake.output.images)
-        folder.mkdir()
         simulate_survey(
             sheet=Path(snakemake.input.sheet),
             **snakemake.params.settings,
-            folder=folder,
+            folder=Path(snakemake.output.images),
             catalogue=Path(snakemake.output.catalog),
         )
