@@ -14,6 +14,7 @@ PYTHON ?= python3
 
 run: $(VENV)/run.installed
 	@$(BIN)/snakemake --cores $(CORES)
+	@$(BIN)/python -m galaxalign.products
 
 test: $(VENV)/test.installed
 	$(BIN)/python -m pytest

@@ -5,7 +5,6 @@ from snakemake.utils import min_version
 
 from galaxalign.data.sources import DOWNLOADED, input_files
 from galaxalign.errors import GalaxAlignError
-from galaxalign.products import report_of
 from galaxalign.provenance import code
 from galaxalign.settings import check, dataset_settings, recipe_settings
 
@@ -45,14 +44,6 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/search.smk"
-
-
-onsuccess:
-    print(
-        report_of(
-            Path("results"), config["active"]["datasets"], config["active"]["runs"]
-        )
-    )
 
 
 rule all:

@@ -1,30 +1,34 @@
-"""What the workflow made, and where to look, in a few lines for the terminal."""
+"""What the workflow made and where to look, in a few lines for the terminal: `python -m galaxalign.products`."""
 
-from collections.abc import Sequence
+import csv
+import sys
 from pathlib import Path
 
-import pandas as pd
 
-
-def report_of(results: Path, datasets: Sequence[str], runs: Sequence[str]) -> str:
-    """Names the products that are there, with the accuracy of each run by its own classifier.
+def report_of(results: Path) -> str:
+    """How well each run classifies, and the products that are there.
 
     Parameters
     ----------
     results
         Folder of everything made.
-    datasets, runs
-        Those that were asked for.
     """
     lines = []
-    summary = results / "tables/summary.tsv"
-    if summary.is_file():
-        lines += [pd.read_csv(summary, sep="\t").to_string(index=False), ""]
-    lines.append(f"figures      {results}/figures/  (PNG and PDF)")
-    lines.append(f"numbers      {results}/tables/summary.tsv, metrics.tsv")
+    table = results / "tables/summary.tsv"
+    if table.is_file():
+        with table.open() as file:
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["by"].endswith("*")]
+        lines += [f"{'data set':<16}{'run':<20}{'accuracy':<24}macro-F1"]
+        lines += [f"{row['data set']:<16}{row['run']:<20}{row['accuracy']:<24}{row['macro-F1']}" for row in rows]
+        lines += ["", f"every number  {table}, {results}/tables/metrics.tsv"]
+    lines += [f"figures       {path}/" for path in sorted((results / "figures").glob("*/"))]
+    lines += [f"model         {path}" for path in sorted(results.glob("*/*/model.pt"))]
     lines += [
-        f"model        {path}" for d in datasets for r in runs[-1:] if (path := results / d / r / "model.pt").is_file()
+        "one page      snakemake --report report.html",
+        "next          snakemake predictions --cores all, snakemake similar --cores all  (README.md, config/README.md)",
     ]
-    lines.append("report       snakemake --report report.html")
-    lines.append("use it       snakemake predictions --cores all    snakemake similar --cores all")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(report_of(Path("results")) + "\n")

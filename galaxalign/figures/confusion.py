@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from galaxalign.figures.style import MEDIUM, PAGE, SMALL, styled, wrap
 
 ACROSS = 3
-# Inches: room for the names of classes, between panels, for a title, and the largest panel.
-LABELS, SPACE, TITLE, LARGEST = 1.35, 0.08, 0.28, 3.4
+# Inches: between panels, for a title, the largest panel, the longest name, a letter of a name, and an axis label.
+SPACE, TITLE, LARGEST, LONGEST, LETTER, AXIS = 0.08, 0.28, 3.4, 1.05, 0.052, 0.25
 # Above this share a cell is dark enough for white numbers.
 DARK = 0.55
 
@@ -26,14 +26,15 @@ def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
     """
     across, names = min(ACROSS, len(runs)), runs[0]["names"]
     down = -(-len(runs) // across)
-    side = min((PAGE - LABELS) / across - SPACE, LARGEST)
-    width = LABELS + across * (side + SPACE)
-    height = down * (side + TITLE) + LABELS
+    words = [wrap(name, LONGEST, SMALL) for name in names]
+    room = AXIS + LETTER * max(len(line) for word in words for line in word.split("\n"))
+    side = min((PAGE - room) / across - SPACE, LARGEST)
+    width = room + across * (side + SPACE)
+    height = down * (side + TITLE) + room
     figure = Figure(figsize=(width, height))
-    words = [wrap(name, LABELS - 0.3, SMALL) for name in names]
     for place, metrics in enumerate(runs):
         row, column = divmod(place, across)
-        x, y = LABELS + column * (side + SPACE), LABELS + (down - 1 - row) * (side + TITLE)
+        x, y = room + column * (side + SPACE), room + (down - 1 - row) * (side + TITLE)
         panel = figure.add_axes((x / width, y / height, side / width, side / height))
         _matrix(panel, metrics)
         panel.set_yticks(range(len(names)), words if column == 0 else [""] * len(names), fontsize=SMALL)
@@ -41,8 +42,8 @@ def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
         lowest = place + across >= len(runs)
         panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), fontsize=SMALL)
         panel.tick_params(axis="x", rotation=90)
-    figure.text((LABELS + width) / 2 / width, 0.04 / height, "Predicted class", ha="center", va="bottom")
-    figure.text(*(0.04 / width, (LABELS + height) / 2 / height, "True class"), ha="left", va="center", rotation=90)
+    figure.text((room + width) / 2 / width, 0.04 / height, "Predicted class", ha="center", va="bottom")
+    figure.text(*(0.04 / width, (room + height) / 2 / height, "True class"), ha="left", va="center", rotation=90)
     return figure
 
 

@@ -1,0 +1,141 @@
+"""Write docs/results.md from what the runs left in results/: no number is typed by hand.
+
+    python docs/measured_results.py
+
+Every data set that has been run (simulated, gz2, gz1) gets a section.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galaxalign.evaluate.embeddings import Embeddings, read_embeddings
+from galaxalign.evaluate.evaluation import class_scores
+from galaxalign.evaluate.metrics import confusion, macro_f1
+
+RESULTS = Path("results")
+PAGE = Path("docs/results.md")
+DATASETS = {
+    "simulated": ("A simulated survey", "make run"),
+    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml config/seeds.yaml"),
+    "gz1": ("Galaxy Zoo 1", "snakemake --cores 2 --configfile config/gz1.yaml"),
+}
+RESAMPLINGS = 2000
+
+
+def interval(number: dict[str, float]) -> str:
+    return f"{number['value']:.3f} [{number['low']:.3f}, {number['high']:.3f}]"
+
+
+def metrics_of(dataset: str) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted((RESULTS / dataset).glob("*/metrics.json"))]
+
+
+def class_table(dataset: str, metrics: dict) -> Iterator[str]:
+    manifest = pd.read_parquet(RESULTS / dataset / "manifest.parquet")
+    rejects = pd.read_csv(RESULTS / dataset / "rejects.tsv", sep="\t")
+    yield "| class | galaxies | train | validation | test |"
+    yield "|---|---|---|---|---|"
+    for label in metrics["classes"]:
+        numbers = [metrics["counts"][split][label] for split in ("train", "validation", "test")]
+        yield f"| {label} | {sum(numbers)} | {' | '.join(map(str, numbers))} |"
+    yield ""
+    yield (
+        f"{len(manifest)} galaxies in all; {manifest['label'].isna().sum()} belong to no class; "
+        f"{len(rejects)} rejected ({', '.join(sorted(set(rejects['flag']))) or 'none'})."
+    )
+
+
+def run_table(runs: list[dict]) -> Iterator[str]:
+    best = f"mAP@{max(int(key.partition('@')[2]) for key in runs[0]['retrieval']['galaxy'])}"
+    yield f"| run | by | accuracy | macro-F1 | search by galaxy, {best} | by symbol | by text |"
+    yield "|---|---|---|---|---|---|---|"
+    for metrics in runs:
+        found = [metrics["retrieval"].get(kind) for kind in ("galaxy", "symbol", "text")]
+        for place, (method, measured) in enumerate(metrics["classification"].items()):
+            star = " *" if method == metrics["classifier"] else ""
+            search = [interval(item[best]) if item and not place else "" for item in found]
+            yield (
+                f"| {metrics['run']} | {method}{star} | {interval(measured['accuracy'])} "
+                f"| {interval(measured['macro_f1'])} | {' | '.join(search)} |"
+            )
+
+
+def weakest_and_best(runs: list[dict]) -> Iterator[str]:
+    for metrics in runs:
+        recall = metrics["classification"][metrics["classifier"]]["recall"]
+        order = sorted(recall, key=lambda label: recall[label]["value"])
+        yield (
+            f"* {metrics['run']}: weakest {order[0]} {interval(recall[order[0]])}, "
+            f"best {order[-1]} {interval(recall[order[-1]])}"
+        )
+
+
+def predicted(embeddings: Embeddings, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return class_scores(embeddings)[embeddings.classifier][rows].argmax(1)
+
+
+def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
+    """Macro-F1 of galaxalign minus image_only, the same galaxies and seed resampled together."""
+    names = {metrics["run"] for metrics in runs}
+    for run in sorted(names):
+        other = run.replace("galaxalign", "image_only")
+        if not run.startswith("galaxalign") or other not in names:
+            continue
+        pair = [read_embeddings(RESULTS / dataset / name / "embeddings.h5") for name in (run, other)]
+        rows = pair[0].galaxies.rows("test")
+        truth, classes = pair[0].galaxies.label[rows], len(pair[0].classes)
+        answers = [predicted(embeddings, rows) for embeddings in pair]
+        generator = np.random.default_rng(0)
+        gains = []
+        for _ in range(RESAMPLINGS):
+            draw = generator.integers(len(rows), size=len(rows))
+            ours, theirs = (float(macro_f1(confusion(truth[draw], answer[draw], classes))) for answer in answers)
+            gains.append(ours - theirs)
+        ours, theirs = (float(macro_f1(confusion(truth, answer, classes))) for answer in answers)
+        low, high = np.percentile(gains, [2.5, 97.5])
+        yield f"* {run} over {other}: {100 * (ours - theirs):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def times(dataset: str) -> Iterator[str]:
+    spent: dict[str, float] = {}
+    for path in sorted((RESULTS / "benchmarks").glob(f"*/{dataset}*")):
+        files = [path] if path.suffix == ".tsv" else sorted(path.glob("*.tsv"))
+        for file in files if path.stem == dataset else ():
+            name = path.parent.name if path.is_file() else f"{path.parent.name} {file.stem}"
+            spent[name] = float(pd.read_csv(file, sep="\t")["s"].iloc[0])
+    yield ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items() if seconds >= 5)
+    yield f"\nAll jobs together: {sum(spent.values()) / 60:.1f} minutes."
+
+
+def section(dataset: str) -> Iterator[str]:
+    title, command = DATASETS[dataset]
+    runs = metrics_of(dataset)
+    yield f"\n## {title}\n\n    {command}\n"
+    yield from class_table(dataset, runs[0])
+    yield "\n### Test galaxies, value [95 % interval]; * is the run's own classifier\n"
+    yield from run_table(runs)
+    yield "\nRecall of the weakest and the best class, by the run's own classifier:\n"
+    yield from weakest_and_best(runs)
+    gains = list(paired_gains(dataset, runs))
+    if gains:
+        yield "\nGain in macro-F1, paired by galaxy and seed, 95 % bootstrap interval:\n"
+        yield from gains
+    yield "\nTime of the jobs:\n"
+    yield from times(dataset)
+
+
+def main() -> None:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    head = Path("docs/results_head.md").read_text().replace("{commit}", commit.stdout.strip())
+    lines = [line for dataset in DATASETS if metrics_of(dataset) for line in section(dataset)]
+    PAGE.write_text(head + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
