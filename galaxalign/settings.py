@@ -185,6 +185,8 @@ def _check_names(config: Settings) -> None:
     for key, name, known in _references(config):
         if name not in known:
             raise GalaxAlignError(f"'{key}' is {name!r}: {nearest(name, known)}")
+    for key in ("predictions", "similar"):
+        _check_model(f"{key}.model", config[key]["model"], datasets=config["datasets"], runs=config["runs"])
     for name, entry in config["datasets"].items():
         sheet = Path("config/morphology") / f"{entry['morphology']}.yaml"
         if not sheet.is_file():
@@ -193,6 +195,17 @@ def _check_names(config: Settings) -> None:
                 f"'datasets.{name}.morphology' is {entry['morphology']!r}: there is no {sheet}; "
                 f"{nearest(entry['morphology'], known)}"
             )
+
+
+def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:
+    """A model is a file that is there, or one that a run of the configuration makes."""
+    made = Path(path).parts[-3:-1]
+    known = len(made) == 2 and made[0] in datasets and made[1] in runs and Path(path).name == "model.pt"
+    if not known and not Path(path).is_file():
+        raise GalaxAlignError(
+            f"'{key}' is {path!r}: there is no such file, and no data set and run that make it; "
+            "correct the path, or name results/DATASET/RUN/model.pt"
+        )
 
 
 def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:

@@ -62,6 +62,8 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
         ("active/datasets", ["simulatd"], "'active.datasets' is 'simulatd': did you mean 'simulated'?"),
         ("active/runs", ["galaxaling"], "did you mean 'galaxalign'?"),
         ("figures/run", "other", "'figures.run' is 'other'"),
+        ("predictions/model", "results/simulated/galaxaling/model.pt", "'predictions.model' is"),
+        ("similar/model", "model.pt", "no data set and run that make it"),
         ("recipe/backbone/pretrained", "weights/none.pt", "there is no such file"),
         ("runs/bad", {"classifier": "head"}, "no stage trains one"),
         ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
