@@ -22,7 +22,7 @@ RESULTS = Path("results")
 PAGE = Path("docs/results.md")
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
-    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml config/seeds.yaml"),
+    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml config/gz2_seeds.yaml"),
     "gz1": ("Galaxy Zoo 1", "snakemake --cores 2 --configfile config/gz1.yaml"),
 }
 RESAMPLINGS = 2000
