@@ -11,7 +11,7 @@ from galaxalign.figures.style import MEDIUM, PAGE, SMALL, styled, wrap
 
 ACROSS = 3
 # Inches: between panels, for a title, the largest panel, the longest name, a letter of a name, and an axis label.
-SPACE, TITLE, LARGEST, LONGEST, LETTER, AXIS = 0.08, 0.28, 3.4, 1.05, 0.052, 0.25
+SPACE, TITLE, LARGEST, LONGEST, LETTER, AXIS = 0.08, 0.28, 3.4, 1.05, 0.044, 0.22
 # Above this share a cell is dark enough for white numbers.
 DARK = 0.55
 
