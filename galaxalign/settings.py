@@ -133,7 +133,10 @@ def _sentence(error: Any, where: str) -> str:
             wanted = " or ".join(rule) if isinstance(rule, list) else rule
             hint = ""
             if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
-                hint = f"; write it without quotes and with a decimal point, 1.0e-5: YAML reads {value} as text"
+                hint = (
+                    "; write it in a configuration file, without quotes and, where it has an exponent, "
+                    "with a decimal point: 1.0e-5"
+                )
             return f"'{key}' is {value!r}: it must be of type {wanted}{hint}{cure}"
         case "const":
             return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"

@@ -53,7 +53,7 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
             {"stages": {"shared": {"epocs": 3}}},
             "'runs.galaxalign.stages.shared.epocs': did you mean",
         ),
-        ("recipe/optimizer/weight_decay", "1e-5", "YAML reads 1e-5 as text"),
+        ("recipe/optimizer/weight_decay", "1e-5", "with a decimal point: 1.0e-5"),
         ("recipe/fusion", 2, "'recipe.fusion' is 2"),
         ("recipe/targets", "clas", "must be one of class, identity"),
         ("recipe/batch_size", True, "'recipe.batch_size' is True"),

@@ -33,9 +33,9 @@ def made(workflow) -> Path:
     return folder
 
 
-def rules_to_run(folder: Path, *words: str) -> set[str]:
+def rules_to_run(folder: Path, *overlays: str) -> set[str]:
     """The rules that a dry-run would run."""
-    done = snakemake(folder, "--configfile", "small.yaml", "-n", *words)
+    done = snakemake(folder, "-n", "--configfile", "small.yaml", *overlays)
     assert done.returncode == 0, done.stdout[-3000:]
     return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, re.MULTILINE))
 
@@ -101,7 +101,8 @@ def test_an_edit_of_the_library_runs_again_what_it_made(made):
 
 
 def test_a_change_of_stage_two_leaves_stage_one(made):
-    rules = rules_to_run(made, "--config", "runs={galaxalign: {stages: {symbol: {epochs: 2}}}}")
+    write_overlay(made / "longer.yaml", {"runs": {"galaxalign": {"stages": {"symbol": {"epochs": 2}}}}})
+    rules = rules_to_run(made, "longer.yaml")
     assert "align_symbol" in rules
     assert "align_shared" not in rules
 
@@ -120,8 +121,8 @@ def test_predictions_for_an_unlabelled_field(made):
 
 def test_similar_galaxies_as_table_and_picture(made):
     ids = pd.read_parquet(made / "results/simulated/manifest.parquet")["id"]
-    queries = f"similar={{galaxies: ['{ids[0]}'], nearest: 4}}"
-    done = snakemake(made, "similar", "--configfile", "small.yaml", "--config", queries)
+    write_overlay(made / "queries.yaml", {"similar": {"galaxies": [str(ids[0])], "nearest": 4}})
+    done = snakemake(made, "similar", "--configfile", "small.yaml", "queries.yaml")
     assert done.returncode == 0, done.stdout[-3000:]
     table = pd.read_csv(made / "results/similar/simulated/similar.tsv", sep="\t")
     assert set(table["kind"]) == {"galaxy", "symbol", "text"}
@@ -175,7 +176,8 @@ def test_broken_images_are_flagged_and_too_many_fail_by_name(made):
     assert rejects["flag"].tolist() == ["truncated", "blank", "blank"]
     assert (made / "results/figures/own/rejects.png").stat().st_size > 5000
 
-    done = snakemake(made, target, "--configfile", "own.yaml", "--config", "data={max_rejected: 0.01}")
+    write_overlay(made / "strict.yaml", {"data": {"max_rejected": 0.01}})
+    done = snakemake(made, target, "--configfile", "own.yaml", "strict.yaml")
     assert done.returncode != 0
     said = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
@@ -187,13 +189,14 @@ def test_broken_images_are_flagged_and_too_many_fail_by_name(made):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ("recipe={epocs: 3}", "unknown key 'recipe.epocs'"),
-        ("recipe={fusion: 2}", "'recipe.fusion' is 2"),
-        ("active={datasets: [simulatd]}", "did you mean 'simulated'?"),
+        ({"recipe": {"epocs": 3}}, "unknown key 'recipe.epocs'"),
+        ({"recipe": {"fusion": 2}}, "'recipe.fusion' is 2"),
+        ({"active": {"datasets": ["simulatd"]}}, "did you mean 'simulated'?"),
     ],
 )
 def test_a_typo_is_refused_in_a_sentence_before_any_work(made, settings, words):
-    done = snakemake(made, "--config", settings)
+    write_overlay(made / "wrong.yaml", settings)
+    done = snakemake(made, "--configfile", "wrong.yaml")
     assert done.returncode != 0
     assert words in done.stdout
     assert "Traceback" not in done.stdout
