@@ -76,5 +76,5 @@ def predict(*, model: Path, images: Path, embeddings: Path, parquet: Path, csv: 
     table["predicted"] = [labels[index] if use else None for index, use in zip(best, good, strict=True)]
     table["flag"], table["reason"] = store.flag.astype(object), store.reason.astype(object)
     table.to_parquet(parquet, index=False)
-    table.to_csv(csv, index=False, float_format="%.6g")
+    table.to_csv(csv, index=False, float_format="%.10g")
     logger.info("%d galaxies classified, %d flagged", good.sum(), (~good).sum())

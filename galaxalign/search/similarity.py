@@ -50,7 +50,7 @@ def find_similar(*, model: Path, images: Path, embeddings: Path, queries: Querie
             label = store.classes[store.label[row]] if store.label[row] >= 0 else ""
             rows.append((kind, query, rank, store.id[row], similarity[row], store.ra[row], store.dec[row], label))
     columns = ["kind", "query", "rank", "id", "similarity", "ra", "dec", "label"]
-    pd.DataFrame(rows, columns=columns).to_csv(table, sep="\t", index=False, float_format="%.7g")
+    pd.DataFrame(rows, columns=columns).to_csv(table, sep="\t", index=False, float_format="%.10g")
 
 
 def query_vectors(

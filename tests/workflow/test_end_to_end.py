@@ -116,6 +116,7 @@ def test_predictions_for_an_unlabelled_field(made):
     assert table["id"].tolist() == csv["id"].tolist()
     assert np.allclose(table.filter(like="probability_").sum(axis=1), 1)
     assert table[["ra", "dec"]].notna().all(axis=None)
+    assert np.allclose(csv[["ra", "dec"]], table[["ra", "dec"]], rtol=0, atol=1e-7), "positions to a milliarcsecond"
     assert table["predicted"].notna().all()
 
 
