@@ -3,8 +3,11 @@
 import doctest
 import importlib
 import logging
+import os
+import pty
 import subprocess
 import sys
+import termios
 import textwrap
 
 import pytest
@@ -53,6 +56,18 @@ def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         assert list(progress(range(3), total=3, what="images", unit="galaxies")) == [0, 1, 2]
     assert "images: 3 of 3 galaxies" in caplog.text
+
+
+def test_progress_draws_a_bar_on_a_terminal():
+    reader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    words = "from galaxalign.logs import progress; list(progress(range(3), total=3, what='training', unit='step'))"
+    subprocess.run([sys.executable, "-c", words], stderr=terminal, check=True, cwd=ROOT)
+    os.close(terminal)
+    with os.fdopen(reader, "rb", buffering=0) as drawn:
+        bar = drawn.read(4000).decode()
+    assert "training:   0%" in bar
+    assert "0/3" in bar
 
 
 def test_code_digest_follows_imports(tmp_path, monkeypatch):

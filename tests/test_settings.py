@@ -47,6 +47,8 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
+        ("datasets/figures", {"morphology": "galaxy10", "source": {}}, "no name that results/ uses itself"),
+        ("runs/raw", {}, "no name that a data set's folder uses itself"),
         ("recipe/epocs", 3, "unknown key 'recipe.epocs'"),
         (
             "runs/galaxalign",

@@ -1,5 +1,7 @@
 """Plates of the galaxies of a data set: by class, and those that could not be used."""
 
+import re
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -49,7 +51,7 @@ def reject_plate(store: Store) -> Figure:
         figure.text(0.5, 0.5, f"no image was rejected ({len(store.flag)} read)", ha="center", va="center")
         return figure
     shown = rejected[:REJECTS]
-    figure, panels = plate(-(-len(shown) // ACROSS), ACROSS, width=PAGE, top=0.25, below=0.85)
+    figure, panels = plate(-(-len(shown) // ACROSS), ACROSS, width=PAGE, top=0.25, below=1.0)
     more = f", the first {len(shown)} shown" if len(shown) < len(rejected) else ""
     figure.text(0.01, 1 - 0.1 / figure.get_figheight(), total + more, va="top", fontsize=MEDIUM)
     for panel, row, picture in zip(panels.flat, shown, store.pictures(shown), strict=False):
@@ -57,5 +59,7 @@ def reject_plate(store: Store) -> Figure:
         width = inches(panel) - SPACE
         words = [shorten(store.id[row], width), store.flag[row].replace("_", " ")]
         name_below(panel, "\n".join(words))
-        name_below(panel, wrap(store.reason[row], width, SMALL, lines=4), color=GREY, drop=2 + 2.3 * SMALL)
+        # The table of rejects has the folders; here there is room for the reason.
+        reason = re.sub(r"\S*/", "", store.reason[row])
+        name_below(panel, wrap(reason, width, SMALL, lines=5), color=GREY, drop=2 + 2.3 * SMALL)
     return figure
