@@ -1,12 +1,18 @@
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from galaxalign.data.sources import DOWNLOADED, input_files
 from galaxalign.errors import GalaxAlignError
 from galaxalign.provenance import code
-from galaxalign.settings import check, dataset_settings, recipe_settings
+from galaxalign.settings import (
+    check,
+    dataset_settings,
+    first_stage,
+    recipe_settings,
+)
 
 min_version("9.19")
 

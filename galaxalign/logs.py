@@ -43,12 +43,18 @@ def log_to(path: str) -> Iterator[None]:
         sys.exit(1)
 
 
-def progress(items: Iterable[T], *, total: int, what: str, unit: str) -> Iterator[T]:
-    """Yield `items`, with a progress bar on a terminal and plain lines every ten seconds elsewhere."""
+def progress(items: Iterable[T], *, total: int, what: str, unit: str, each: int = 1) -> Iterator[T]:
+    """Yield `items`, with a progress bar on a terminal and plain lines every ten seconds elsewhere.
+
+    `total` is in units, of which every item stands for `each`.
+    """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, total=total, desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True)
+        with tqdm(total=total, desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+            for item in items:
+                yield item
+                bar.update(each)
         return
     start = last = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -56,6 +62,6 @@ def progress(items: Iterable[T], *, total: int, what: str, unit: str) -> Iterato
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            rate = done / (now - start)
-            left = (total - done) / rate
-            logger.info("%s: %d of %d %s, %.1f %s/s, %.0f s left", what, done, total, unit, rate, unit, left)
+            rate = each * done / (now - start)
+            left = (total - each * done) / rate
+            logger.info("%s: %d of %d %s, %.1f %s/s, %.0f s left", what, each * done, total, unit, rate, unit, left)

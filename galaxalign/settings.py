@@ -6,6 +6,7 @@ that names only what it changes is completed from the sections `data` and `recip
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def recipe_settings(config: Settings, run: str) -> Settings:
     return merge(config["recipe"], config["runs"][run])
 
 
+def unrolled(config: Settings) -> Settings:
+    """`config` with a run for every member of its sweeps, named RUN-LABELS-SEED, all of them active."""
+    runs, active = dict(config["runs"]), list(config["active"]["runs"])
+    for place, sweep in enumerate(config["sweeps"]):
+        for run in sweep["runs"]:
+            if run not in config["runs"]:
+                raise GalaxAlignError(f"'sweeps.{place}.runs' names {run!r}: {nearest(run, config['runs'])}")
+            for labels, seed in product(sweep["labels_per_class"], sweep["seeds"]):
+                name = f"{run}-{labels}-{seed}"
+                own = {"labels_per_class": labels, "seed": seed}
+                runs[name] = merge(merge(config["runs"][run], sweep["changes"]), own)
+                active.append(name)
+    return {**config, "runs": runs, "active": {**config["active"], "runs": list(dict.fromkeys(active))}}
+
+
 def expand(value: Any, key: str = "config") -> Any:
     """`value` with the environment variables in its strings replaced.
 
@@ -67,8 +83,13 @@ def expand(value: Any, key: str = "config") -> Any:
     return expanded
 
 
-def check(config: Settings, schema_path: Path) -> Settings:
-    """The configuration, checked as a whole, with environment variables replaced.
+def first_stage(recipe: Settings) -> Settings:
+    """What of a recipe decides stage 1, so that a change of what follows does not train it again."""
+    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}}
+
+
+def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Settings:
+    """The configuration, checked as a whole, with environment variables replaced and sweeps unrolled.
 
     Parameters
     ----------
@@ -76,6 +97,8 @@ def check(config: Settings, schema_path: Path) -> Settings:
         As Snakemake merged it from the default and the overlays.
     schema_path
         The JSON schema, whose ``$defs`` describe a complete `data` section and recipe.
+    sources
+        Whether the files that data sets are read from must be there.
 
     Raises
     ------
@@ -83,8 +106,9 @@ def check(config: Settings, schema_path: Path) -> Settings:
         One sentence that names the first wrong key and the cure.
     """
     schema = yaml.safe_load(schema_path.read_text())
-    config = expand(config)
+    config = {key: value if key == "datasets" and not sources else expand(value, key) for key, value in config.items()}
     _check_against(config, schema, schema, "")
+    config = unrolled(config)
     for name in config["datasets"]:
         complete = dataset_settings(config, name)["data"]
         _check_against(complete, schema["$defs"]["data"], schema, f"datasets.{name}.data")
@@ -92,9 +116,10 @@ def check(config: Settings, schema_path: Path) -> Settings:
         recipe = recipe_settings(config, name)
         _check_against(recipe, schema["$defs"]["recipe"], schema, f"runs.{name}")
         _check_recipe(recipe, f"runs.{name}")
+        _check_start(config, name)
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    for name in sorted(used):
+    for name in sorted(used) if sources else ():
         check_source(name, config["datasets"][name]["source"])
     return config
 
@@ -163,6 +188,11 @@ def _check_recipe(recipe: Settings, where: str) -> None:
         for name in stages["shared"]["weights"]
     }
     classifier = recipe["classifier"]
+    if recipe["labels_per_class"] == 0 and epochs and (recipe["living"]["share"] < 1 or recipe["epoch_size"] == "all"):
+        raise GalaxAlignError(
+            f"'{where}.labels_per_class' is 0: give living.share 1.0, so that rendered galaxies are trained on, "
+            "and epoch_size their number in an epoch"
+        )
     if epochs and classifier == "head" and weights["classifier"] == 0:
         raise GalaxAlignError(
             f"'{where}.classifier' is head, but no stage trains one: give stages.*.weights.classifier a value above 0"
@@ -181,6 +211,20 @@ def _check_recipe(recipe: Settings, where: str) -> None:
     source = recipe["backbone"]["pretrained"]
     if ("/" in source or Path(source).suffix) and not Path(source).is_file():
         raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
+
+
+def _check_start(config: Settings, run: str) -> None:
+    """The run that a run starts from exists, has the same backbone and does not start from it in turn."""
+    passed = [run]
+    while (start := recipe_settings(config, passed[-1])["start"]) != "none":
+        key = f"runs.{passed[-1]}.start"
+        if start not in config["runs"]:
+            raise GalaxAlignError(f"'{key}' is {start!r}: {nearest(start, [*config['runs'], 'none'])}")
+        if start in passed:
+            raise GalaxAlignError(f"'{key}' is {start!r}: runs start from each other in a circle; set one to none")
+        if recipe_settings(config, start)["backbone"] != recipe_settings(config, passed[-1])["backbone"]:
+            raise GalaxAlignError(f"'{key}' is {start!r}, which has another backbone: give both runs the same")
+        passed.append(start)
 
 
 def _check_names(config: Settings) -> None:

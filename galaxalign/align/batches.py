@@ -1,21 +1,66 @@
-"""What one training step sees: galaxies of the store and views of the symbols."""
+"""What one training step sees: galaxies of the store, rendered galaxies and views of the symbols."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from queue import Queue
+from threading import Thread
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from galaxalign.align.augmentation import Augmentation, augment
+from galaxalign.align.randomness import generator_for
+from galaxalign.align.recipe import Recipe
+from galaxalign.data.store import Store
+
+# In a batch, the row of a galaxy that is not in the store but rendered.
+RENDERED = -1
+# Batches read ahead of the one in work.
+AHEAD = 3
+
+
+class Galaxies:
+    """Labelled pictures of a store, held in memory where they fit.
+
+    Attributes
+    ----------
+    labels : (N,) class of each.
+    rows : (N,) their rows in the store.
+    """
+
+    def __init__(self, store: Store, rows: NDArray[np.int64], memory: float) -> None:
+        """`memory` is the number of bytes that the pictures may take."""
+        self.rows = rows
+        self.labels = torch.from_numpy(store.label[rows].astype(np.int64))
+        self._store = store
+        needed = len(rows) * store.recipe.size**2 * 3
+        self._pictures = torch.from_numpy(store.pictures(rows)) if needed <= memory else None
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.rows)
+
+    def pictures(self, indices: Tensor) -> Tensor:
+        """Pictures uint8 (n, H, W, 3) of the given galaxies, row 0 at the top."""
+        if self._pictures is not None:
+            return self._pictures[indices]
+        return torch.from_numpy(self._store.pictures(self.rows[indices.numpy()]))
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """Pictures uint8 (N, H, W, 3), row 0 at the top, with their classes (N,)."""
+class Batch:
+    """Galaxies of one step: their place among the training galaxies or `RENDERED`, and their classes, (n,) each."""
 
-    pictures: Tensor
+    indices: Tensor
     labels: Tensor
+
+    def pieces(self, count: int) -> list["Batch"]:
+        """The batch in so many parts of about the same size."""
+        parts = zip(self.indices.tensor_split(count), self.labels.tensor_split(count), strict=True)
+        return [Batch(indices, labels) for indices, labels in parts]
 
 
 @dataclass(frozen=True)
@@ -37,7 +82,7 @@ class SymbolViews:
         device = self.views.device
         # A position angle tells nothing of a symbol, whatever is done to galaxies.
         turned = Augmentation(
-            rotate=True, flip=True, zoom=settings.zoom, shift=settings.shift, brightness=0.0, noise=0.0
+            rotate=True, flip=True, zoom=settings.zoom, shift=settings.shift, brightness=0.0, noise=settings.noise
         )
         chosen = torch.randint(variants, (symbols, count), generator=generator, device=device)
         views = self.views[torch.arange(symbols, device=device)[:, None], chosen].flatten(0, 1)
@@ -51,22 +96,83 @@ def few_labels(labels: Tensor, per_class: int | str, seed: int) -> Tensor:
     order = torch.randperm(len(labels), generator=generator)
     if per_class == "all":
         return order.sort().values
-    kept = [order[labels[order] == label][: int(per_class)] for label in labels.unique()]
-    return torch.cat(kept).sort().values
+    kept = [order[labels[order] == label][: int(per_class)] for label in labels.unique() if label >= 0]
+    return torch.cat([order[:0], *kept]).sort().values
 
 
-def sampled_indices(labels: Tensor, sampling: str, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of one epoch, each at most `batch_size` indices; as many as galaxies fill, whatever the sampling.
+def epoch_length(labelled: int, recipe: Recipe) -> int:
+    """Steps of an epoch: as many as its galaxies fill."""
+    galaxies = labelled if recipe.epoch_size == "all" else int(recipe.epoch_size)
+    return math.ceil(galaxies / recipe.batch_size)
 
-    natural: every galaxy once.  balanced, sqrt: drawn with replacement, classes weighted by their count to
-    the power -1 or -1/2.
+
+def epoch_batches(labels: Tensor, classes: int, recipe: Recipe, generator: torch.Generator) -> list[Batch]:
+    """The batches of one epoch.
+
+    The share `living.share` of each batch is rendered, every class as often; the rest is drawn by `sampling`:
+
+    natural: every galaxy as often, in a new order each time round.  balanced, sqrt: drawn with replacement,
+    classes weighted by their count to the power -1 or -1/2.
+
+    Parameters
+    ----------
+    labels
+        (N,) class of each training galaxy; -1 where votes speak instead.
+    classes
+        Their number.
     """
-    count = len(labels)
+    steps = epoch_length(len(labels), recipe)
+    galaxies = len(labels) if recipe.epoch_size == "all" else int(recipe.epoch_size)
+    # A step of one or two galaxies would be one on noise: batches have even sizes.
+    rendered = round(recipe.living.share * galaxies) if len(labels) else galaxies
+    real = sampled(labels, recipe.sampling, galaxies - rendered, generator)
+    made = torch.randint(classes, (rendered,), generator=generator)
+    batches = []
+    for chosen, drawn in zip(real.tensor_split(steps), made.tensor_split(steps), strict=True):
+        mixed = torch.randperm(len(chosen) + len(drawn), generator=generator)
+        indices = torch.cat([chosen, torch.full_like(drawn, RENDERED)])[mixed]
+        batches.append(Batch(indices, torch.cat([labels[chosen], drawn])[mixed]))
+    return batches
+
+
+def sampled(labels: Tensor, sampling: str, count: int, generator: torch.Generator) -> Tensor:
+    """Indices of `count` galaxies, see `epoch_batches`."""
+    if count == 0:
+        return torch.empty(0, dtype=torch.long)
     if sampling == "natural":
-        order = torch.randperm(count, generator=generator)
-    else:
-        power = {"balanced": -1.0, "sqrt": -0.5}[sampling]
-        weights = torch.bincount(labels).clamp(min=1).double().pow(power)[labels]
-        order = torch.multinomial(weights, count, replacement=True, generator=generator)
-    # Batches of even size: a last one of one or two galaxies would be a step on noise.
-    yield from torch.tensor_split(order, math.ceil(count / batch_size))
+        rounds = math.ceil(count / len(labels))
+        return torch.cat([torch.randperm(len(labels), generator=generator) for _ in range(rounds)])[:count]
+    power = {"balanced": -1.0, "sqrt": -0.5}[sampling]
+    numbers = labels - labels.min()
+    weights = torch.bincount(numbers).clamp(min=1).double().pow(power)[numbers]
+    return torch.multinomial(weights, count, replacement=True, generator=generator)
+
+
+def read_ahead(
+    galaxies: Galaxies, batches: list[list[Batch]], *, pin: bool
+) -> Iterator[tuple[list[Batch], list[Tensor]]]:
+    """Each step's pieces with the pictures of their real galaxies, read while the step before is at work.
+
+    Pictures are uint8 (n, H, W, 3), in pinned memory where `pin`.
+    """
+    queue: Queue[tuple[list[Batch], list[Tensor]] | BaseException] = Queue(AHEAD)
+
+    def read() -> None:
+        try:
+            for pieces in batches:
+                pictures = [galaxies.pictures(piece.indices[piece.indices != RENDERED]) for piece in pieces]
+                queue.put((pieces, [part.pin_memory() for part in pictures] if pin else pictures))
+        except BaseException as error:  # it is raised where the pictures are waited for
+            queue.put(error)
+
+    Thread(target=read, daemon=True).start()
+    for _ in batches:
+        item = queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def order_of(seed: int, stage: int, epoch: int) -> torch.Generator:
+    """The generator that orders an epoch."""
+    return generator_for("cpu", seed, stage, 0, epoch)

@@ -1,6 +1,5 @@
 """One file that holds all a model needs to be used later."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import torch
 
 from galaxalign.align.backbones import build_backbone
-from galaxalign.align.model import TriModalModel
+from galaxalign.align.files import save_whole
+from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
 from galaxalign.errors import GalaxAlignError
 
-FORMAT = "galaxalign-model-1"
+FORMAT = "galaxalign-model-2"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Checkpoint:
     sheet : its vocabulary, a class sheet as plain values.
     image : the image recipe of its store: size, crop, bands and how flux became colour.
     aligned : whether images and texts shared one space before any fine-tuning.
+    calibration : temperature of the scores of its classifier, fitted on validation; 1 where there was nothing to fit.
     stage : the last stage that it went through.
     dataset : the data set that it was trained on.
     code : digest of the code that trained it.
@@ -36,6 +37,7 @@ class Checkpoint:
     sheet: dict[str, Any]
     image: dict[str, Any]
     aligned: bool
+    calibration: float
     stage: str
     dataset: str
     code: str
@@ -54,7 +56,8 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write aside, then rename, so that `path` is never half-written."""
+    """Write a model so that `path` is never half-written."""
+    model = checkpoint.model
     content = {
         "format": FORMAT,
         "recipe": checkpoint.recipe.to_dict(),
@@ -66,22 +69,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "std": checkpoint.model.std.flatten().tolist(),
         },
         "aligned": checkpoint.aligned,
+        "calibration": checkpoint.calibration,
         "stage": checkpoint.stage,
         "dataset": checkpoint.dataset,
         "code": checkpoint.code,
-        "has": {
-            "text": checkpoint.model.text is not None,
-            "symbol": checkpoint.model.symbol is not None,
-            "head": checkpoint.model.head is not None,
-        },
-        "weights": checkpoint.model.state_dict(),
+        "has": {"text": model.text is not None, "symbol": model.symbol is not None},
+        "head": None if model.head is None else {"unit": model.head.unit},
+        "weights": model.state_dict(),
     }
-    aside = path.with_name(path.name + ".part")
-    with aside.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    save_whole(path, content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -103,9 +99,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     recipe = Recipe.from_dict(content["recipe"])
     has = content["has"]
     backbone = build_backbone(recipe.backbone, with_text=has["text"], weights=False)
-    model = TriModalModel(
-        backbone, classes=len(content["sheet"]["classes"]), temperature=recipe.temperature.start, head=has["head"]
-    )
+    model = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=recipe.dropout)
+    if content["head"] is not None:
+        model.head = Head(backbone.width, len(content["sheet"]["classes"]), unit=content["head"]["unit"])
     if has["symbol"]:
         model.own_symbol_tower()
     try:
@@ -114,6 +110,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise GalaxAlignError(
             f"{path}: the weights do not fit the backbone {recipe.backbone.name}; train the model again"
         ) from error
-    kept = {key: content[key] for key in ("sheet", "image", "aligned", "stage", "dataset", "code")}
+    kept = {key: content[key] for key in ("sheet", "image", "aligned", "calibration", "stage", "dataset", "code")}
+    if recipe.norm_layers == "frozen":
+        model.freeze_norms(recipe.backbone.size)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Checkpoint(model=model.eval(), recipe=recipe, **kept)

@@ -8,7 +8,36 @@ from numpy.typing import NDArray
 from galaxalign.align.inference import embed_symbols, embed_texts
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.recipe import Recipe
-from galaxalign.evaluate.prototypes import fused_scores, symbol_scores, text_prototypes, text_scores
+from galaxalign.errors import GalaxAlignError
+from galaxalign.evaluate.prototypes import (
+    class_scores_by_answers,
+    fused_scores,
+    symbol_scores,
+    text_prototypes,
+    text_scores,
+)
+from galaxalign.symbols.sheet import ClassSheet
+
+
+@dataclass(frozen=True)
+class TreePrompts:
+    """What each answer of a decision tree is told and shown with.
+
+    Attributes
+    ----------
+    texts, text_answers : every text, and the index (T,) of its answer.
+    drawings : every symbol once, uint8 (S, H, W, 3).
+    shown : whether a symbol shows an answer, (A, S).
+    questions : index (A,) of the question of each answer.
+    paths : whether the rule of a class names an answer, (C, A).
+    """
+
+    texts: list[str]
+    text_answers: NDArray[np.int64]
+    drawings: NDArray[np.uint8]
+    shown: NDArray[np.bool_]
+    questions: NDArray[np.int64]
+    paths: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -20,6 +49,7 @@ class ClassPrompts:
     classes : number of classes.
     texts, text_classes : every text, and the index (T,) of its class.
     drawings, symbol_classes : every symbol, uint8 (S, H, W, 3), and the index (S,) of its class.
+    tree : the answers by which a model that learned from votes knows the classes; None for other models.
     """
 
     classes: int
@@ -27,6 +57,7 @@ class ClassPrompts:
     text_classes: NDArray[np.int64]
     drawings: NDArray[np.uint8]
     symbol_classes: NDArray[np.int64]
+    tree: TreePrompts | None = None
 
 
 def class_scores(
@@ -50,6 +81,8 @@ def class_scores(
     ValueError
         The recipe has no classifier of its own (`probe`), or the model lacks the parts it needs.
     """
+    if recipe.targets == "votes" and recipe.classifier in ("text", "symbol", "fused"):
+        return _scores_by_answers(model, recipe, prompts, galaxies)
     scale = model.scale.item()
 
     def by_text() -> NDArray[np.float64]:
@@ -71,6 +104,58 @@ def class_scores(
             return fused_scores(by_text(), by_symbol(), recipe.fusion)
         case _:
             raise ValueError(f"classifier {recipe.classifier} is not part of the model")
+
+
+def _scores_by_answers(
+    model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    tree = prompts.tree
+    if tree is None:
+        raise ValueError("a model that learned from votes needs the answers of the decision tree")
+    by_text, by_symbol = recipe.classifier != "symbol", recipe.classifier != "text"
+    scores = class_scores_by_answers(
+        galaxies,
+        texts=embed_texts(model, tree.texts) if by_text else None,
+        text_answers=tree.text_answers,
+        symbols=embed_symbols(model, tree.drawings, recipe.backbone.size) if by_symbol else None,
+        shown=tree.shown,
+        questions=tree.questions,
+        paths=tree.paths,
+        scale=model.scale.item(),
+        fusion=recipe.fusion,
+    )
+    return scores[recipe.classifier]
+
+
+def tree_prompts(sheet: ClassSheet, drawings: NDArray[np.uint8]) -> TreePrompts:
+    """The answers of a sheet's decision tree, with `drawings` uint8 (S, H, W, 3) of `sheet.tree.symbols`.
+
+    Raises
+    ------
+    GalaxAlignError
+        The sheet has no tree, or a class has no vote rule by which to know it.
+    """
+    if sheet.tree is None:
+        raise GalaxAlignError(
+            f"class sheet {sheet.name} has no `tree`, whose answers `targets: votes` learns: add it with the `votes` "
+            "of each class, or choose other targets"
+        )
+    ruleless = [entry.label for entry in sheet.classes if not entry.votes]
+    if ruleless:
+        raise GalaxAlignError(
+            f"class {ruleless[0]!r} of class sheet {sheet.name} has no `votes`, by which a model that learned from "
+            "votes would know it: add its steps, or choose other targets"
+        )
+    texts, text_answers = texts_of([list(answer.texts) for answer in sheet.tree.answers])
+    rules = [{step.answer for step in entry.votes} for entry in sheet.classes]
+    return TreePrompts(
+        texts=texts,
+        text_answers=text_answers,
+        drawings=drawings,
+        shown=sheet.tree.shown,
+        questions=sheet.tree.question_of,
+        paths=np.array([[name in rule for name in sheet.tree.names] for rule in rules]),
+    )
 
 
 def texts_of(classes: list[list[str]]) -> tuple[list[str], NDArray[np.int64]]:

@@ -8,9 +8,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galaxalign.align.backbones import Backbone, TextTower
+from galaxalign.align.norms import freeze_norms
 
 # Published bounds of a = exp(logit_scale).
 LARGEST_SCALE = 100.0
+
+
+class Head(nn.Module):
+    """A linear classifier (D -> C) of embeddings, of unit length where it started from prototypes."""
+
+    def __init__(self, width: int, classes: int, *, unit: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+        self.unit = unit
+
+    @classmethod
+    def from_prototypes(cls, prototypes: Tensor, scale: float) -> "Head":
+        """The head that gives what the prototypes (C, D) give: logits a u . p_c."""
+        head = cls(prototypes.shape[1], len(prototypes), unit=True)
+        with torch.no_grad():
+            head.linear.weight.copy_(scale * prototypes)
+            head.linear.bias.zero_()
+        return head
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (N, C) of embeddings (N, D), not normalised."""
+        logits: Tensor = self.linear(F.normalize(features, dim=-1) if self.unit else features)
+        return logits
 
 
 class TriModalModel(nn.Module):
@@ -22,12 +46,14 @@ class TriModalModel(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, *, classes: int, temperature: float, head: bool) -> None:
+    def __init__(self, backbone: Backbone, *, temperature: float, dropout: float) -> None:
         super().__init__()
         self.image = backbone.visual
         self.symbol: nn.Module | None = None
         self.text: TextTower | None = backbone.text
-        self.head: nn.Linear | None = nn.Linear(backbone.width, classes) if head else None
+        self.head: Head | None = None
+        self.width = backbone.width
+        self.dropout = nn.Dropout(dropout)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
@@ -41,16 +67,51 @@ class TriModalModel(nn.Module):
         """Give symbols a tower of their own that starts as a copy of the image tower."""
         self.symbol = copy.deepcopy(self.image)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Embeddings (N, D) of galaxies, not normalised, from pictures (N, 3, H, W) between 0 and 1."""
-        features: Tensor = self.image(((pictures - self.mean) / self.std).to(memory_format=torch.channels_last))
+    def freeze_norms(self, size: int) -> None:
+        """Fold the frozen batch norms of the towers that see pictures of `size` pixels."""
+        for tower in (self.image, self.symbol):
+            if tower is not None:
+                freeze_norms(tower, size)
+
+    def forward(self, pictures: Tensor, views: Tensor | None, texts: Tensor | None) -> dict[str, Tensor]:
+        """One pass of everything that a training step embeds.
+
+        Parameters
+        ----------
+        pictures : galaxies (N, 3, H, W) between 0 and 1.
+        views : symbols (M, 3, H, W), likewise; None where no loss needs them.
+        texts : what the text trunk gave (T, F) where it is locked, else token ids (T, L); None likewise.
+
+        Returns
+        -------
+        By name: images (N, D), symbols (M, D) and texts (T, D) of unit length, scale (), logits (N, C) of the head.
+        """
+        if views is not None and self.symbol is None:
+            # One pass for all pictures of the shared tower.
+            features, drawn = self.features(torch.cat([pictures, views])).split([len(pictures), len(views)])
+        else:
+            features = self.features(pictures)
+            drawn = self.features(views, self.symbol) if views is not None else None
+        features = self.dropout(features)
+        outputs = {"images": F.normalize(features.float(), dim=-1), "scale": self.scale}
+        if drawn is not None:
+            outputs["symbols"] = F.normalize(drawn.float(), dim=-1)
+        if texts is not None and self.text is not None:
+            embedded = self.text(texts) if texts.dtype == torch.long else self.text.projection(texts)
+            outputs["texts"] = F.normalize(embedded.float(), dim=-1)
+        if self.head is not None:
+            outputs["logits"] = self.head(features.float())
+        return outputs
+
+    def features(self, pictures: Tensor, tower: nn.Module | None = None) -> Tensor:
+        """Embeddings (N, D), not normalised, of pictures (N, 3, H, W) between 0 and 1 by the image tower or another."""
+        inputs = ((pictures - self.mean) / self.std).to(memory_format=torch.channels_last)
+        features: Tensor = (self.image if tower is None else tower)(inputs)
         return features
 
     def encode_symbols(self, pictures: Tensor) -> Tensor:
         """Unit-length embeddings (M, D) of symbol pictures (M, 3, H, W) between 0 and 1."""
-        tower = self.symbol if self.symbol is not None else self.image
-        inputs = ((pictures - self.mean) / self.std).to(memory_format=torch.channels_last)
-        return F.normalize(tower(inputs), dim=-1)
+        return F.normalize(self.features(pictures, self.symbol), dim=-1)
 
     def encode_texts(self, texts: list[str]) -> Tensor:
         """Unit-length embeddings (T, D) of texts; the model must have a text tower."""

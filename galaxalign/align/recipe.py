@@ -8,6 +8,9 @@ from galaxalign.align.augmentation import Augmentation
 from galaxalign.align.backbones import BackboneSettings
 from galaxalign.align.losses import Weights
 
+# The recipe's word for a setting that is not used.
+NONE = "none"
+
 
 @dataclass(frozen=True)
 class LearningRate:
@@ -38,6 +41,14 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Living:
+    """Rendered galaxies: their share of every batch, and whether they are matched to the survey."""
+
+    share: float
+    matched: bool
+
+
+@dataclass(frozen=True)
 class Temperature:
     """Start of 1 / a, and whether a is learned."""
 
@@ -47,11 +58,15 @@ class Temperature:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW: weight decay of matrices, share of steps that warm up, largest norm of the gradient."""
+    """AdamW: weight decay of matrices, share of steps that warm up, largest norm of the gradient, factor on
+    the learning rate from one layer to the next one further from the output, decay of the averaged weights.
+    """
 
     weight_decay: float
     warmup: float
     clip: float
+    layer_decay: float
+    average: float
 
 
 @dataclass(frozen=True)
@@ -59,17 +74,26 @@ class Recipe:
     """A complete recipe; the keys are those of `recipe` in the configuration, where each is explained."""
 
     seed: int
+    start: str
     backbone: BackboneSettings
     targets: str
     labels_per_class: int | str
+    living: Living
     sampling: str
+    epoch_size: int | str
     batch_size: int
+    accumulate: int
     symbol_views: int
     temperature: Temperature
     norm_layers: str
+    dropout: float
+    precision: str
+    compile: bool
     optimizer: Optimizer
+    patience: int
     augment: Augmentation
     stages: dict[str, Stage]
+    interpolate: tuple[float, ...]
     classifier: str
     fusion: float
 
@@ -78,16 +102,19 @@ class Recipe:
         """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
         parts: dict[str, Any] = {
             "backbone": BackboneSettings(**settings["backbone"]),
+            "living": Living(**settings["living"]),
             "temperature": Temperature(**settings["temperature"]),
             "optimizer": Optimizer(**settings["optimizer"]),
             "augment": Augmentation(**settings["augment"]),
             "stages": {name: Stage.from_dict(stage) for name, stage in settings["stages"].items()},
+            "interpolate": tuple(settings["interpolate"]),
         }
         return cls(**{**settings, **parts})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a checkpoint stores them."""
         settings = asdict(self)
+        settings["interpolate"] = list(self.interpolate)
         for stage in settings["stages"].values():
             stage["lock"] = list(stage["lock"])
         return settings
@@ -100,5 +127,9 @@ class Recipe:
 
     @property
     def has_head(self) -> bool:
-        """Whether any stage with epochs trains a linear head."""
-        return any(stage.epochs and stage.weights.classifier for stage in self.stages.values())
+        """Whether a linear head is trained beside the towers, from random weights."""
+        return any(stage.epochs and stage.weights.classifier for name, stage in self.stages.items() if name != "head")
+
+    def stage_number(self, name: str) -> int:
+        """Place of a stage in the order of training, which seeds its random draws."""
+        return {"shared": 1, "symbol": 2, "head": 3}[name]

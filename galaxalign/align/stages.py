@@ -1,183 +1,279 @@
 """The two stages of a run, from files to files."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from galaxalign.align.backbones import build_backbone
-from galaxalign.align.batches import LabelledPictures, SymbolViews, few_labels
+from galaxalign.align.batches import Galaxies, few_labels
+from galaxalign.align.calibration import fit_temperature
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from galaxalign.align.classification import ClassPrompts, texts_of
-from galaxalign.align.model import TriModalModel
+from galaxalign.align.distributed import processes, rank, wait_for_all
+from galaxalign.align.history import History
+from galaxalign.align.inference import embed_symbols, embed_texts
+from galaxalign.align.interpolation import interpolated
+from galaxalign.align.material import Material
+from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.training import COLUMNS, Vocabulary, train_stage
+from galaxalign.align.state import StateFile, file_mark, fingerprint
+from galaxalign.align.training import train_stage
+from galaxalign.align.validation import validate, validation_scores
+from galaxalign.align.vocabulary import vocabulary_of
+from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
+from galaxalign.evaluate.prototypes import text_prototypes
+from galaxalign.symbols.living import LivingSymbols
+from galaxalign.symbols.matching import read_look
+from galaxalign.symbols.sheet import ClassSheet
 from galaxalign.symbols.store import read_symbols
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a run reads, and how.
+
+    Attributes
+    ----------
+    images, symbols : the stores.
+    look : what the survey's pictures look like, for rendered galaxies; None where a recipe has none or matches none.
+    start : model of another run that training starts from; None starts from the backbone's weights.
+    dataset : recorded in the model.
+    code : digest of the library, likewise.
+    threads : of the CPU.
+    memory : bytes that pictures may take; larger stores are read as training goes.
+    """
+
+    images: Path
+    symbols: Path
+    look: Path | None
+    start: Path | None
+    dataset: str
+    code: str
+    threads: int
+    memory: float
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What both stages read."""
 
-    vocabulary: Vocabulary
-    train: LabelledPictures
-    validation: LabelledPictures
-    sheet: dict[str, Any]
+    material: Material
+    sheet: ClassSheet
     image: dict[str, Any]
 
 
-def align_shared(
-    *,
-    images: Path,
-    symbols: Path,
-    recipe: Recipe,
-    dataset: str,
-    code: str,
-    threads: int,
-    model: Path,
-    history: Path,
-) -> None:
+def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, steps: Path) -> None:
     """Stage 1: build the towers, align galaxies, symbols and texts with one visual tower, write a checkpoint.
 
     Raises
     ------
     GalaxAlignError
-        The store has no labelled training galaxy, or the backbone cannot be built.
+        The store has nothing to train on, or the backbone or the model to start from does not fit.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(source.threads)
     torch.manual_seed(recipe.seed)
-    inputs = read_inputs(images, symbols, recipe)
-    backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
-    towers = TriModalModel(
-        backbone,
-        classes=inputs.vocabulary.prompts.classes,
-        temperature=recipe.temperature.start,
-        head=recipe.has_head,
-    )
-    towers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run_stage(
-        Checkpoint(
-            model=towers,
+    inputs = read_inputs(source, recipe)
+    with processes() as device:
+        towers, aligned = _first_towers(source, recipe, inputs.sheet)
+        checkpoint = Checkpoint(
+            model=towers.to(device),
             recipe=recipe,
-            sheet=inputs.sheet,
+            sheet=inputs.sheet.to_dict(),
             image=inputs.image,
-            aligned=backbone.aligned,
+            aligned=aligned,
+            calibration=1.0,
             stage="shared",
-            dataset=dataset,
-            code=code,
-        ),
-        inputs,
-        model=model,
-        history=history,
-    )
+            dataset=source.dataset,
+            code=source.code,
+        )
+        _train(checkpoint, ["shared"], source, inputs, model=model, history=history, steps=steps)
 
 
-def align_symbol(
-    *,
-    images: Path,
-    symbols: Path,
-    start: Path,
-    recipe: Recipe,
-    dataset: str,
-    code: str,
-    threads: int,
-    model: Path,
-    history: Path,
-) -> None:
-    """Stage 2: from stage 1's checkpoint `start`, go on with an own symbol tower where the stage uses symbols."""
-    torch.set_num_threads(threads)
+def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, history: Path, steps: Path) -> None:
+    """Stage 2: from stage 1's checkpoint `shared`, go on with an own symbol tower where the stage uses symbols.
+
+    Then a linear head is trained from the prototypes, if the recipe says so, the share of the fine-tuning that
+    does best on validation is kept, and the probabilities are calibrated there.
+    """
+    torch.set_num_threads(source.threads)
     torch.manual_seed(recipe.seed + 1)
-    inputs = read_inputs(images, symbols, recipe)
-    checkpoint = load_checkpoint(start)
-    towers = checkpoint.model
-    stage = recipe.stages["symbol"]
-    if stage.epochs and (stage.weights.symbol_text or stage.weights.image_symbol):
-        towers.own_symbol_tower()
-    add_missing_parts(towers, recipe, inputs.vocabulary.prompts.classes)
-    run_stage(
-        replace(checkpoint, recipe=recipe, stage="symbol", dataset=dataset, code=code),
-        inputs,
-        model=model,
-        history=history,
-    )
+    inputs = read_inputs(source, recipe)
+    with processes() as device:
+        checkpoint = load_checkpoint(shared)
+        towers, stage = checkpoint.model, recipe.stages["symbol"]
+        if stage.epochs and (stage.weights.symbol_text or stage.weights.image_symbol):
+            towers.own_symbol_tower()
+        _add_missing_parts(towers, recipe, len(inputs.sheet.classes))
+        trained = replace(checkpoint, model=towers.to(device), recipe=recipe, stage="symbol", code=source.code)
+        _train(trained, ["symbol", "head"], source, inputs, model=model, history=history, steps=steps, start=shared)
 
 
-def add_missing_parts(towers: TriModalModel, recipe: Recipe, classes: int) -> None:
-    """Give a model of stage 1 the text tower or linear head that only stage 2 uses."""
+def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[TriModalModel, bool]:
+    """Towers of the recipe's backbone, or of the model to start from, and whether they are aligned already."""
+    if source.start is None:
+        backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
+        towers = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=recipe.dropout)
+        aligned = backbone.aligned
+    else:
+        started = load_checkpoint(source.start)
+        if started.recipe.backbone != recipe.backbone:
+            raise GalaxAlignError(
+                f"{source.start} has the backbone {started.recipe.backbone}, the run that starts from it "
+                f"{recipe.backbone}: give both the same"
+            )
+        towers, aligned = started.model, "text" in started.trained
+        towers.symbol = None
+        if not recipe.has_head or [entry["label"] for entry in started.sheet["classes"]] != list(sheet.labels):
+            towers.head = None
+        towers.dropout = torch.nn.Dropout(recipe.dropout)
+    _add_missing_parts(towers, recipe, len(sheet.classes))
+    if recipe.norm_layers == "frozen":
+        towers.freeze_norms(recipe.backbone.size)
+    towers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return towers, aligned
+
+
+def _add_missing_parts(towers: TriModalModel, recipe: Recipe, classes: int) -> None:
+    """Give a model the text tower or linear head that only a later stage uses."""
     if towers.text is None and recipe.uses("text"):
         towers.text = build_backbone(recipe.backbone, with_text=True).text
     if towers.head is None and recipe.has_head:
-        with torch.no_grad():
-            size = recipe.backbone.size
-            width = towers.features(torch.zeros(1, 3, size, size)).shape[-1]
-        towers.head = torch.nn.Linear(width, classes)
+        towers.head = Head(towers.width, classes, unit=False)
 
 
-def run_stage(checkpoint: Checkpoint, inputs: Inputs, *, model: Path, history: Path) -> None:
-    """Train on the GPU where there is one, then write history and checkpoint."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    logger.info("%s: %d galaxies to train on", device, len(inputs.train.labels))
-    rows = train_stage(
-        checkpoint.model,
-        name=checkpoint.stage,
-        recipe=checkpoint.recipe,
-        vocabulary=inputs.vocabulary,
-        train=inputs.train,
-        validation=inputs.validation,
-        device=device,
+def _train(
+    checkpoint: Checkpoint,
+    stages: list[str],
+    source: Source,
+    inputs: Inputs,
+    *,
+    model: Path,
+    history: Path,
+    steps: Path,
+    start: Path | None = None,
+) -> None:
+    """Train through stages, finish the model after the last of a run, write it and its history."""
+    recipe, towers, written = checkpoint.recipe, checkpoint.model, History()
+    logger.info("%s: %d galaxies to train on", towers.logit_scale.device, len(inputs.material.train))
+    mark = fingerprint(
+        recipe=recipe.to_dict(),
+        code=source.code,
+        files=[file_mark(path) for path in (source.images, source.symbols, source.look, start or source.start)],
     )
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(history, sep="\t", index=False, float_format="%.6g")
-    save_checkpoint(model, replace(checkpoint, model=checkpoint.model.cpu().eval()))
+    states = [StateFile(model.with_name(f"{model.stem}.{name}.state"), mark) for name in stages]
+    for name, state in zip(stages, states, strict=True):
+        if name in recipe.stages:
+            if name == "head" and recipe.stages[name].epochs:
+                towers.head = prototype_head(towers, recipe, inputs).to(towers.logit_scale.device)
+            trained = train_stage(towers, name=name, recipe=recipe, material=inputs.material, state=state)
+            written.epochs += trained.epochs
+            written.steps += trained.steps
+    if start is not None:
+        choose_interpolation(towers, recipe, inputs.material, source.start)
+        checkpoint = replace(checkpoint, calibration=_calibration(towers, recipe, inputs.material))
+    if rank() == 0:
+        written.write(history, steps)
+        save_checkpoint(model, replace(checkpoint, model=towers.cpu().eval()))
+        for state in states:
+            state.remove()
+    wait_for_all()
 
 
-def read_inputs(images: Path, symbols: Path, recipe: Recipe) -> Inputs:
-    """Training and validation galaxies and the vocabulary."""
-    store, drawn = read_store(images), read_symbols(symbols)
+def prototype_head(towers: TriModalModel, recipe: Recipe, inputs: Inputs) -> Head:
+    """The linear head that classifies as the fused prototypes do, from which it is fine-tuned."""
+    prompts = inputs.material.vocabulary.prompts
+    symbols = embed_symbols(towers, prompts.drawings, recipe.backbone.size)
+    by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
+    by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
+    fused = recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol
+    return Head.from_prototypes(torch.from_numpy(fused).float(), towers.scale.item())
+
+
+def choose_interpolation(towers: TriModalModel, recipe: Recipe, material: Material, start: Path | None) -> None:
+    """Of the shares of the way from the weights before to those after fine-tuning, keep the best on validation."""
+    if recipe.interpolate == (1.0,):
+        return
+    before = _weights_before(recipe, start)
+    after = {name: value.detach().clone() for name, value in towers.state_dict().items()}
+    scores = {}
+    for share in recipe.interpolate:
+        towers.load_state_dict(interpolated(before, after, share))
+        measured = validate(towers, recipe, material.vocabulary.prompts, material.validation)
+        scores[share] = measured.get("validation_macro_f1", 0.0)
+    # Of equals the one nearest to the fine-tuned weights.
+    best = max(sorted(scores, reverse=True), key=lambda share: scores[share])
+    towers.load_state_dict(interpolated(before, after, best))
+    logger.info("interpolation: validation macro-F1 %s; %g kept", scores, best)
+
+
+def _weights_before(recipe: Recipe, start: Path | None) -> Mapping[str, Tensor]:
+    """Pre-trained weights by their names in the model."""
+    if start is not None:
+        return load_checkpoint(start).model.state_dict()
+    backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
+    original = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=0.0).state_dict()
+    return {name: value for name, value in original.items() if name.startswith(("image.", "text.trunk."))}
+
+
+def _calibration(towers: TriModalModel, recipe: Recipe, material: Material) -> float:
+    scores = validation_scores(towers, recipe, material.vocabulary.prompts, material.validation)
+    return 1.0 if scores is None else fit_temperature(scores, material.validation.labels.numpy())
+
+
+def read_inputs(source: Source, recipe: Recipe) -> Inputs:
+    """Training and validation galaxies and the vocabulary.
+
+    Raises
+    ------
+    GalaxAlignError
+        The stores do not belong together, or hold nothing to train on.
+    """
+    store, drawn = read_store(source.images), read_symbols(source.symbols)
     if list(drawn.sheet.labels) != list(store.classes):
-        raise GalaxAlignError(f"{images} and {symbols} are of different class sheets; delete both to make them again")
+        raise GalaxAlignError(
+            f"{source.images} and {source.symbols} are of different class sheets; delete both to make them again"
+        )
     used = used_rows(store, recipe)
-    if len(used) == 0:
-        raise GalaxAlignError(f"{images} has no labelled galaxy to train on; the data set needs labels and a split")
-    classes = drawn.classes.astype(np.int64)
-    texts, text_classes = texts_of([list(entry.texts) for entry in drawn.sheet.classes])
-    return Inputs(
-        vocabulary=Vocabulary(
-            prompts=ClassPrompts(
-                classes=len(store.classes),
-                texts=texts,
-                text_classes=text_classes,
-                drawings=drawn.images,
-                symbol_classes=classes,
-            ),
-            symbols=SymbolViews(torch.from_numpy(drawn.views), torch.from_numpy(classes)),
-            handed=drawn.sheet.handed,
-        ),
-        train=_pictures(store, used),
-        validation=_pictures(store, np.flatnonzero((store.split == "validation") & (store.flag == ""))),
-        sheet=drawn.sheet.to_dict(),
-        image=store.recipe.to_dict(),
+    if len(used) == 0 and recipe.living.share == 0:
+        raise GalaxAlignError(
+            f"{source.images} has no labelled galaxy to train on; the data set needs labels and a split, "
+            "or the run a living.share above 0"
+        )
+    living = None
+    if recipe.living.share:
+        look = read_look(source.look) if source.look is not None else None
+        living = LivingSymbols(drawn.sheet, look, store.recipe.size)
+    validation = np.flatnonzero((store.split == "validation") & (store.flag == "") & (store.label >= 0))
+    vocabulary = vocabulary_of(drawn, recipe.targets)
+    mass = None
+    if drawn.sheet.tree is not None and vocabulary.prompts.tree is not None:
+        mass = store_mass(store, drawn.sheet.tree, TreeTargets.of(vocabulary.prompts.tree))[used]
+    material = Material(
+        vocabulary=vocabulary,
+        mass=mass,
+        train=Galaxies(store, used, source.memory),
+        validation=Galaxies(store, validation, source.memory),
+        living=living,
     )
+    return Inputs(material=material, sheet=drawn.sheet, image=store.recipe.to_dict())
 
 
 def used_rows(store: Store, recipe: Recipe) -> NDArray[np.int64]:
-    """Rows of the training galaxies whose labels a run may see."""
-    rows = np.flatnonzero((store.split == "train") & (store.flag == "") & (store.label >= 0)).astype(np.int64)
+    """Rows of the training galaxies whose labels or votes a run may see."""
+    known = store.label >= 0
+    if recipe.targets == "votes" and recipe.labels_per_class == "all":
+        known = known | store.needed_votes().known
+    rows = np.flatnonzero((store.split == "train") & (store.flag == "") & known).astype(np.int64)
     labels = torch.from_numpy(store.label[rows].astype(np.int64))
     used: NDArray[np.int64] = rows[few_labels(labels, recipe.labels_per_class, recipe.seed).numpy()]
     return used
-
-
-def _pictures(store: Store, rows: NDArray[np.int64]) -> LabelledPictures:
-    return LabelledPictures(
-        pictures=torch.from_numpy(store.pictures(rows)),
-        labels=torch.from_numpy(store.label[rows].astype(np.int64)),
-    )

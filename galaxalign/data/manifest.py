@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data import catalog
 from galaxalign.data.splits import SPLITS, sdss_fields, sky_groups, split_galaxies
-from galaxalign.data.votes import labels_from_votes
+from galaxalign.data.votes import labels_from_votes, vote_table, votes_of
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet
 
@@ -48,7 +48,11 @@ def write_manifest(
     """Write the manifest of a data set, a parquet file with a row a galaxy.
 
     Columns: id, source, label (of the class sheet, null where unlabelled), ra, dec, group, split (train,
-    validation, test, or "" where unlabelled or flagged), flag, reason, and the catalogue's votes.
+    validation, test, or "" where there is nothing to learn from or a flag), flag, reason, and where the catalogue
+    has votes those of `votes.vote_table`.
+
+    Votes teach without a class: galaxies of no class that have votes follow the split of their group, and go to
+    train where it has none, since what has no class cannot be judged.
 
     Parameters
     ----------
@@ -91,10 +95,12 @@ def write_manifest(
             fractions=split.fractions,
             seed=split.seed,
         )
+    votes = find_votes(galaxies, source, sheet)
+    galaxies = pd.concat([galaxies[FIRST], votes], axis=1)
+    galaxies["split"] = share_voted(galaxies)
     _log_counts(galaxies, sheet.labels)
-    votes = [name for name in galaxies.columns if name not in [*FIRST, "given"]]
     part = manifest.with_name(f".{manifest.name}.part")
-    galaxies[FIRST + votes].to_parquet(part, index=False)
+    galaxies.to_parquet(part, index=False)
     part.replace(manifest)
 
 
@@ -114,6 +120,25 @@ def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path]) -> pd.DataF
         case _:
             known = ["simulated", "catalogue", "galaxy10", "galaxymnist"]
             raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
+
+
+def find_votes(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:
+    """The votes of every answer (`votes.vote_table`); no column where the source does not say which votes count."""
+    kind = source.get("catalogue", {}).get("votes")
+    if kind is None or sheet.tree is None or "total" not in galaxies:
+        return pd.DataFrame(index=galaxies.index)
+    return vote_table(galaxies, galaxies["total"].to_numpy(), sheet.tree, kind)
+
+
+def share_voted(galaxies: pd.DataFrame) -> NDArray[np.str_]:
+    """The split of each galaxy, now also of those with votes but no class."""
+    splits = galaxies["split"].to_numpy(dtype=np.str_).astype(object)
+    votes = votes_of(galaxies)
+    if votes is not None:
+        of_group = dict(zip(galaxies["group"][splits != ""], splits[splits != ""], strict=True))
+        for row in map(int, np.flatnonzero(votes.known & (splits == "") & (galaxies["flag"] == "").to_numpy())):
+            splits[row] = of_group.get(galaxies["group"].iat[row], "train")
+    return splits.astype(np.str_)
 
 
 def find_labels(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet, path: Path) -> list[str | None]:

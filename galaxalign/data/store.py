@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data.pictures import ImageRecipe, Picture, make_picture
 from galaxalign.data.rejects import Reject, check_rejected, write_rejects
+from galaxalign.data.votes import Votes, votes_of
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
 from galaxalign.provenance import code
@@ -45,6 +46,7 @@ class Store:
     ra, dec : degrees, not a number where unknown.
     classes, names : labels of the classes in order, and their display names.
     recipe : how the pictures were made.
+    votes : what volunteers said; None where the catalogue has no votes.
     """
 
     path: Path
@@ -60,6 +62,20 @@ class Store:
     reason: NDArray[np.str_]
     ra: NDArray[np.float64]
     dec: NDArray[np.float64]
+    votes: Votes | None
+
+    def needed_votes(self) -> Votes:
+        """The votes, for whoever cannot do without.
+
+        Raises `GalaxAlignError` where there are none.
+        """
+        if self.votes is None:
+            raise GalaxAlignError(
+                f"{self.path} has no votes to learn from, as `targets: votes` does: the data set's source needs "
+                "`votes`, `columns.total` and a class sheet with a `tree`; if it has them, the store is of an older "
+                "version, so remove it and its manifest.parquet to make them again"
+            )
+        return self.votes
 
     def pictures(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Pictures of the given rows, shape (len(rows), H, W, 3), north up and east to the left."""
@@ -89,10 +105,22 @@ def read_store(path: Path) -> Store:
                 label=file["label"][:],
                 ra=file["ra"][:],
                 dec=file["dec"][:],
+                votes=_read_votes(file),
                 **texts,
             )
     except (OSError, KeyError) as error:
         raise GalaxAlignError(f"{path} is no store of galaxies ({error}): remove it and run again") from error
+
+
+def _read_votes(file: h5py.File) -> Votes | None:
+    if "votes" not in file:
+        return None
+    return Votes(
+        fractions=file["votes"][:],
+        asked=file["asked"][:],
+        answers=tuple(json.loads(file["votes"].attrs["answers"])),
+        questions=tuple(json.loads(file["asked"].attrs["questions"])),
+    )
 
 
 def build_store(
@@ -188,6 +216,10 @@ def _write_columns(
     file.create_dataset("label", data=np.array(labels, np.int16))
     for name in ("ra", "dec"):
         file.create_dataset(name, data=galaxies[name].to_numpy(np.float64))
+    votes = votes_of(galaxies)
+    if votes is not None:
+        file.create_dataset("votes", data=votes.fractions).attrs["answers"] = json.dumps(votes.answers)
+        file.create_dataset("asked", data=votes.asked).attrs["questions"] = json.dumps(votes.questions)
 
 
 def _make(task: tuple[str, str, str], *, recipe: ImageRecipe, max_blank: float) -> Picture:

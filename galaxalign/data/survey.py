@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ BRIGHT_GALAXIES = Population(
 MIXTURES = {"galaxy10": (1081, 1853, 2645, 2027, 334, 2043, 1829, 2628, 1423, 1873)}
 # A class needs some in each split.
 FEWEST = 30
-BATCH = 24
+BATCH = 64
 # Degrees: a field of the sky that holds the survey.
 FIELD = {"ra": (150.0, 160.0), "dec": (-2.0, 6.0)}
 # Share of galaxies in close pairs, and how far from it in arcsec: outside its picture, inside its sky group.
@@ -105,9 +104,8 @@ def simulate_survey(
         table["label"] = [vocabulary.labels[index] for index in classes]
     cubes = _cubes(vocabulary, classes, pixels, generator)
     rows = zip(table["file"], table["ra"], table["dec"], cubes, strict=True)
-    with _one_thread():
-        for file, ra, dec, cube in progress(rows, total=galaxies, what="simulated survey", unit="galaxies"):
-            _write_cube(folder.parent / file, cube, ra, dec)
+    for file, ra, dec, cube in progress(rows, total=galaxies, what="simulated survey", unit="galaxies"):
+        _write_cube(folder.parent / file, cube, ra, dec)
     table.to_csv(catalogue, index=False)
     logger.info("%d galaxies of %d classes in %s", galaxies, len(vocabulary.classes), folder)
 
@@ -117,21 +115,9 @@ def render_examples(symbol: Symbol, count: int, seed: int, size: int, stretch: S
     generator = np.random.default_rng(seed)
     shapes = [symbol.vary(generator) for _ in range(count)]
     looks = [BRIGHT_GALAXIES.draw(shape, generator) for shape in shapes]
-    with _one_thread():
-        flux = render(shapes, looks, LEGACY_SURVEY, torch.Generator().manual_seed(seed), size).numpy()
+    flux = render(shapes, looks, LEGACY_SURVEY, torch.Generator().manual_seed(seed), size).numpy()
     bands = [band.name for band in LEGACY_SURVEY.bands]
     return np.stack([to_rgb(cube[:, ::-1], bands, stretch) for cube in flux])
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Batches this small are faster in one thread, and the bytes then do not depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def class_numbers(sheet: ClassSheet, galaxies: int) -> NDArray[np.int64]:

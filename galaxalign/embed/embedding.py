@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
-from galaxalign.align.classification import texts_of
+from galaxalign.align.classification import texts_of, tree_prompts
 from galaxalign.align.inference import BATCH, embed_all, embed_symbols, embed_texts, in_batches
 from galaxalign.align.stages import used_rows
 from galaxalign.data.store import Store, read_store
+from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
 from galaxalign.provenance import digest
-from galaxalign.symbols.store import read_symbols
+from galaxalign.symbols.store import DrawnSymbols, read_symbols
 
 
 def embed_store(checkpoint: Checkpoint, store: Store) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -33,7 +34,8 @@ def embed_dataset(
 
     Groups ``galaxies``, ``symbols`` and ``texts`` each hold ``embedding``, float32 (N, D) of unit length, beside
     ids, labels and splits, or names and classes.  The attribute ``trained`` lists which of text and symbol
-    share the galaxies' space; ``scale`` is the a = exp(logit_scale) of arXiv 2411.19475.
+    share the galaxies' space; ``scale`` is the a = exp(logit_scale) of arXiv 2411.19475.  Where the run learned
+    from votes, the group ``answers`` holds the decision tree as `evaluate.embeddings.Answers` describes it.
     """
     torch.set_num_threads(threads)
     checkpoint, store, drawn = load_checkpoint(model), read_store(images), read_symbols(symbols)
@@ -64,6 +66,24 @@ def embed_dataset(
             group["embedding"] = embed_texts(checkpoint.model, texts)
             group["class"] = text_classes.astype(np.int16)
             group.create_dataset("text", data=np.array(texts, dtype=object), dtype=h5py.string_dtype())
+        if checkpoint.recipe.targets == "votes":
+            _write_answers(file, checkpoint, drawn)
+
+
+def _write_answers(file: h5py.File, checkpoint: Checkpoint, drawn: DrawnSymbols) -> None:
+    """The group ``answers``: texts and symbols of the decision tree as the model sees them."""
+    if drawn.tree is None:
+        raise GalaxAlignError(
+            f"the symbols of class sheet {drawn.sheet.name} lack those of a decision tree, which a model that learned "
+            "from votes needs: name the sheet's `tree`, or delete symbols.h5 to draw them again"
+        )
+    prompts = tree_prompts(drawn.sheet, drawn.tree.images)
+    group = file.create_group("answers")
+    group["symbols"] = embed_symbols(checkpoint.model, prompts.drawings, checkpoint.recipe.backbone.size)
+    if checkpoint.model.text is not None:
+        group["texts"] = embed_texts(checkpoint.model, prompts.texts)
+    group["text_answers"], group["shown"] = prompts.text_answers, prompts.shown
+    group["questions"], group["paths"] = prompts.questions, prompts.paths
 
 
 def embed_galaxies(*, model: Path, images: Path, threads: int, embeddings: Path) -> None:

@@ -47,6 +47,26 @@ class Prompts:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Embedded texts and symbols of a decision tree's A answers, for a run that learned from votes.
+
+    Attributes
+    ----------
+    texts, text_answers : (T, D) of unit length and the index (T,) of the answer of each; None without text tower.
+    symbols, shown : (S, D) of unit length, and whether each shows an answer, (A, S).
+    questions : (A,) index of the question of each answer.
+    paths : (C, A), whether the rule of a class names an answer.
+    """
+
+    texts: NDArray[np.float32] | None
+    text_answers: NDArray[np.int64]
+    symbols: NDArray[np.float32]
+    shown: NDArray[np.bool_]
+    questions: NDArray[np.int64]
+    paths: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """One run's galaxies, symbols and texts in its common space.
 
@@ -57,6 +77,7 @@ class Embeddings:
     classifier, fusion : the recipe's choice of method, and the text's share in the fused scores.
     trained : modalities that the run aligned with the images, of "text" and "symbol".
     texts : None where the run has no text tower.
+    answers : by which a run that learned from votes knows the classes; None for other runs.
     """
 
     dataset: str
@@ -70,6 +91,7 @@ class Embeddings:
     galaxies: Galaxies
     symbols: Prompts
     texts: Prompts | None
+    answers: Answers | None
 
 
 def read_embeddings(path: Path) -> Embeddings:
@@ -94,6 +116,7 @@ def read_embeddings(path: Path) -> Embeddings:
                 galaxies=_galaxies(file["galaxies"]),
                 symbols=_prompts(file["symbols"], "name"),
                 texts=_prompts(file["texts"], "text") if "texts" in file else None,
+                answers=_answers(file["answers"]) if "answers" in file else None,
             )
         except KeyError as error:
             raise GalaxAlignError(
@@ -119,3 +142,14 @@ def _galaxies(group: h5py.Group) -> Galaxies:
 
 def _prompts(group: h5py.Group, word: str) -> Prompts:
     return Prompts(embedding=group["embedding"][:], word=_text(group, word), label=group["class"][:].astype(np.int64))
+
+
+def _answers(group: h5py.Group) -> Answers:
+    return Answers(
+        texts=group["texts"][:] if "texts" in group else None,
+        text_answers=group["text_answers"][:].astype(np.int64),
+        symbols=group["symbols"][:],
+        shown=group["shown"][:].astype(bool),
+        questions=group["questions"][:].astype(np.int64),
+        paths=group["paths"][:].astype(bool),
+    )

@@ -15,7 +15,13 @@ from galaxalign.evaluate.embeddings import Embeddings, read_embeddings
 from galaxalign.evaluate.intervals import Estimate, bootstrap, wilson
 from galaxalign.evaluate.metrics import confusion, macro_f1
 from galaxalign.evaluate.probe import probe
-from galaxalign.evaluate.prototypes import fused_scores, symbol_scores, text_prototypes, text_scores
+from galaxalign.evaluate.prototypes import (
+    class_scores_by_answers,
+    fused_scores,
+    symbol_scores,
+    text_prototypes,
+    text_scores,
+)
 from galaxalign.evaluate.retrieval import retrieve_by_galaxy, retrieve_by_prompt
 
 logger = logging.getLogger(__name__)
@@ -100,16 +106,31 @@ def class_scores(embeddings: Embeddings) -> dict[str, NDArray[np.float64]]:
     """Logits (N, C) of every galaxy by each method that needs no further training."""
     galaxies, texts, symbols = embeddings.galaxies, embeddings.texts, embeddings.symbols
     classes, scale = len(embeddings.classes), embeddings.scale
+    by_text, by_symbol = "text" in embeddings.trained and texts is not None, "symbol" in embeddings.trained
     scores: dict[str, NDArray[np.float64]] = {}
-    if "text" in embeddings.trained and texts is not None:
-        prototypes = text_prototypes(texts.embedding, texts.label, classes)
-        scores["text"] = text_scores(galaxies.embedding, prototypes, scale)
-    if "symbol" in embeddings.trained:
-        scores["symbol"] = symbol_scores(
-            galaxies.embedding, symbols.embedding, symbols.label, classes=classes, scale=scale
+    if embeddings.answers is not None:
+        answers = embeddings.answers
+        scores |= class_scores_by_answers(
+            galaxies.embedding,
+            texts=answers.texts if by_text else None,
+            text_answers=answers.text_answers,
+            symbols=answers.symbols if by_symbol else None,
+            shown=answers.shown,
+            questions=answers.questions,
+            paths=answers.paths,
+            scale=scale,
+            fusion=embeddings.fusion,
         )
-    if len(scores) == 2:
-        scores["fused"] = fused_scores(scores["text"], scores["symbol"], embeddings.fusion)
+    else:
+        if by_text and texts is not None:
+            prototypes = text_prototypes(texts.embedding, texts.label, classes)
+            scores["text"] = text_scores(galaxies.embedding, prototypes, scale)
+        if by_symbol:
+            scores["symbol"] = symbol_scores(
+                galaxies.embedding, symbols.embedding, symbols.label, classes=classes, scale=scale
+            )
+        if len(scores) == 2:
+            scores["fused"] = fused_scores(scores["text"], scores["symbol"], embeddings.fusion)
     if galaxies.logits is not None:
         scores["head"] = galaxies.logits.astype(np.float64)
     return scores

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
-from galaxalign.align.classification import ClassPrompts, class_scores, texts_of
+from galaxalign.align.classification import ClassPrompts, class_scores, texts_of, tree_prompts
 from galaxalign.data.pictures import ImageRecipe
 from galaxalign.data.store import read_store
 from galaxalign.embed.embedding import read_galaxy_embeddings
@@ -34,20 +34,26 @@ def draw_symbols(names: list[str], size: int) -> NDArray[np.uint8]:
 
 def prompts_of(checkpoint: Checkpoint) -> ClassPrompts:
     """Texts and symbols of a model's own vocabulary, from the model alone."""
-    sheet = ClassSheet.from_dict(checkpoint.sheet)
+    sheet, size = ClassSheet.from_dict(checkpoint.sheet), checkpoint.image["size"]
     texts, text_classes = texts_of([list(entry.texts) for entry in sheet.classes])
     pairs = [(symbol, index) for index, entry in enumerate(sheet.classes) for symbol in entry.symbols]
+    tree = None
+    if checkpoint.recipe.targets == "votes" and sheet.tree is not None:
+        tree = tree_prompts(sheet, draw_symbols(list(sheet.tree.symbols), size))
     return ClassPrompts(
         classes=len(sheet.classes),
         texts=texts,
         text_classes=text_classes,
-        drawings=draw_symbols([symbol for symbol, _ in pairs], checkpoint.image["size"]),
+        drawings=draw_symbols([symbol for symbol, _ in pairs], size),
         symbol_classes=np.array([index for _, index in pairs], dtype=np.int64),
+        tree=tree,
     )
 
 
 def predict(*, model: Path, images: Path, embeddings: Path, parquet: Path, csv: Path) -> None:
     """Write id, position, probability of each class, predicted class and flag of every galaxy of a store.
+
+    Probabilities are calibrated by the temperature that was fitted on the model's validation galaxies.
 
     A flagged galaxy has no prediction: its probabilities are empty and `reason` says why.
 
@@ -66,7 +72,7 @@ def predict(*, model: Path, images: Path, embeddings: Path, parquet: Path, csv: 
         raise GalaxAlignError(f"{images} was made by another image recipe than {model}: delete it and run again")
     galaxies, logits = read_galaxy_embeddings(embeddings)
     scores = class_scores(checkpoint.model, checkpoint.recipe, prompts_of(checkpoint), galaxies, logits)
-    probabilities = softmax(scores, axis=1)
+    probabilities = softmax(scores / checkpoint.calibration, axis=1)
     labels = [entry["label"] for entry in checkpoint.sheet["classes"]]
     good = store.flag == ""
     table = pd.DataFrame({"id": store.id.astype(object), "ra": store.ra, "dec": store.dec})

@@ -1,19 +1,21 @@
 """The light of a disk and of what it bears: arms, ring, bar, clumps; from above and from the side.
 
 As everywhere in the galaxy pen, places x, y are in outer radii in the frame of the galaxy, shape
-(N, H, W), and parameters a dictionary of tensors (N, 1, 1).  Each component is a pair: its surface
-brightness, of total light 1, and the share of young stars in it.
+(N, H, W), and parameters are (N, 1, 1).  Each component is a pair: its surface brightness, of total
+light 1, and the share of young stars in it, None where there are none.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from galaxalign.symbols import profiles
+from galaxalign.symbols.members import Parameters, Rows
 from galaxalign.symbols.patterns import DIRECTIONS, Patterns, patchy
 
-Parameters = dict[str, Tensor]
+Shine = tuple[Tensor, Tensor | None]
 
 # Where the arms of a galaxy without a bar start, as in the drawing.
 ARM_START = 0.1
@@ -23,110 +25,126 @@ SHARPEST, DULLEST = 12.0, 1.2
 RING_WIDTH, RING_HEIGHT = 0.09, 3.5
 
 
-def selected(p: Parameters, index: Tensor) -> Parameters:
-    """The parameters of some of the galaxies."""
-    return {name: values[index] for name, values in p.items()}
+@dataclass(frozen=True)
+class Places:
+    """Where light is asked for.
+
+    Attributes
+    ----------
+    right, up : (N, W) and (N, H), outer radii from the centre of the galaxy along the axes of the picture.
+    x, y : (N, H, W), the same in the frame of the galaxy, before anything disturbed it.
+    """
+
+    right: Tensor
+    up: Tensor
+    x: Tensor
+    y: Tensor
+
+    def of(self, rows: Rows) -> "Places":
+        """Those of some of the galaxies."""
+        return self if rows == slice(None) else Places(self.right[rows], self.up[rows], self.x[rows], self.y[rows])
 
 
-def where(condition: Tensor) -> Tensor:
-    """Indices of the galaxies for which a condition (N, 1, 1) holds."""
-    return condition.flatten().nonzero().flatten()
-
-
-def disk(p: Parameters, patterns: Patterns, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def disk(p: Parameters, patterns: Patterns, places: Places) -> Shine:
     """An exponential disk seen from above, with its arms, ring and ragged rim."""
-    x, y = _in_plane(p, x, y)
-    radius = torch.sqrt(x.square() + y.square() + 1e-8)
+    x, y = _in_plane(p, places)
+    radius = x.square().addcmul_(y, y).add_(1e-8).sqrt_()
     angle = torch.atan2(y, x)
-    shine = profiles.exponential(radius / _rim(p, patterns, angle), p["disk_scale"]) / p["axis_ratio"]
-    youth = (0.15 + 0.55 * radius + 0.4 * p["disturbed"]).clamp(0, 0.8)
+    shine = profiles.exponential(_over_rim(p, patterns, radius, angle), p["disk_scale"])
+    youth = (0.55 * radius).add_(0.15 + 0.4 * p["disturbed"]).clamp_(0, 0.8)
     patch = 0.35 * p["texture"]
-    on = where((p["arms"] > 0) | (p["ring"] > 0))
-    if len(on):
-        q = selected(p, on)
+    on = p.having("arms", "ring")
+    if on:
+        q = p.of(on)
         crest = _crest(q, patterns.of(on), radius[on], angle[on])
-        strength = q["arm_strength"] * _fade(radius[on])
-        shine[on] *= 1 - strength + strength * crest
-        youth[on] += (0.9 - youth[on]) * (strength * (crest - 1)).clamp(0, 1)
+        strength = _fade(radius[on]).mul_(q["arm_strength"])
+        above = strength * (crest - 1)
+        shine[on] *= 1 + above
+        youth[on] += (0.9 - youth[on]).mul_(above.clamp_(0, 1))
         patch = patch.expand_as(x).clone()
-        patch[on] *= 1 + crest.clamp_max(2)
-    return shine * patchy(patterns.fine, x, y, patch), youth
+        patch[on] *= crest.clamp_max_(2).add_(1)
+    return shine.mul_(patchy(patterns.fine, x, y, patch)).mul_(1 / p["axis_ratio"]), youth
 
 
-def edge_on(p: Parameters, patterns: Patterns, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def edge_on(p: Parameters, patterns: Patterns, places: Places) -> Shine:
     """A disk from the side, warped a little, thicker where it is bright and cut off at its rim."""
-    warped = y - 0.06 * torch.cos(patterns.waves[:, 0, 1, None, None]) * x.abs() * x
-    height = 0.5 * p["axis_ratio"] * (1 - 0.15 * torch.tanh(x.square()))
-    shine = profiles.edge_on_disk(x, warped, p["disk_scale"], height) * torch.sigmoid((1.2 - x.abs()) / 0.08)
-    return shine * patchy(patterns.fine, x, 2 * y, 0.5 * p["texture"]), (0.2 + 0.5 * x.abs()).clamp(0, 0.75)
+    x, y = places.x, places.y
+    far = x.abs()
+    warped = y - 0.06 * torch.cos(patterns.waves[:, 0, 1, None, None]) * far * x
+    height = x.square().tanh_().mul_(-0.15).add_(1).mul_(0.5 * p["axis_ratio"])
+    shine = profiles.edge_on_disk(x, warped, p["disk_scale"], height)
+    shine *= (far * (-1 / 0.08)).add_(1.2 / 0.08).sigmoid_()
+    shine *= patchy(patterns.fine, x, 2 * y, 0.5 * p["texture"])
+    return shine, far.mul_(0.5).add_(0.2).clamp_max_(0.75)
 
 
-def bar(p: Parameters, patterns: Patterns, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def bar(p: Parameters, patterns: Patterns, places: Places) -> Shine:
     """A bar along the disk's own x, a little longer and wider than where it fades."""
     length = 1.15 * p["bar"] + 0.5 * p["bar_width"]
-    return profiles.bar(*_in_plane(p, x, y), length, 1.2 * p["bar_width"]) / p["axis_ratio"], 0.15 * (p["bar"] > 0)
+    shine = profiles.bar(*_in_plane(p, places), length, 1.2 * p["bar_width"])
+    return shine.mul_(1 / p["axis_ratio"]), torch.full_like(p["bar"], 0.15)
 
 
-def clumps(p: Parameters, patterns: Patterns, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def clumps(p: Parameters, patterns: Patterns, places: Places) -> Shine:
     """Bright knots of an irregular body, larger ones brighter."""
-    y = y / p["axis_ratio"]
+    x, y = places.x, places.y / p["axis_ratio"]
     shine = torch.zeros_like(x)
     for clump in patterns.clumps.unbind(1):
         middle_x, middle_y, radius = (column[:, None, None] for column in clump.unbind(1))
-        square = (x - middle_x).square() + (y - middle_y).square()
-        shine += radius * profiles.gaussian(square, 0.45 * radius.clamp_min(0.05))
+        spread = 0.45 * radius.clamp_min(0.05)
+        knot = profiles.bell((x - middle_x).square_().add_((y - middle_y).square_()), spread)
+        shine.addcmul_(knot, radius / (2 * math.pi * spread**2))
     total = patterns.clumps[..., 2].sum(1)[:, None, None]
-    return shine / (total * p["axis_ratio"]), 0.85 * (p["clumps"] > 0)
+    return shine.div_(total * p["axis_ratio"]), torch.full_like(total, 0.85)
 
 
-def _in_plane(p: Parameters, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _in_plane(p: Parameters, places: Places) -> tuple[Tensor, Tensor]:
     """Places in the plane of an inclined disk, turned to where its bar and arms are along x."""
-    y = y / p["axis_ratio"]
-    cos, sin = torch.cos(p["phase"]), torch.sin(p["phase"])
-    return x * cos + y * sin, y * cos - x * sin
+    cos, sin, flat = torch.cos(p["phase"]), torch.sin(p["phase"]), 1 / p["axis_ratio"]
+    return (places.x * cos).addcmul_(places.y, sin * flat), (places.y * (cos * flat)).addcmul_(places.x, -sin)
 
 
 def _fade(radius: Tensor) -> Tensor:
     """Arms stand out from where they start to the rim of the galaxy, and vanish beyond."""
-    inner = torch.sigmoid((radius - 1.5 * ARM_START) / (0.25 * ARM_START))
-    return inner * torch.sigmoid((1.15 - radius) / 0.06)
+    inner = torch.sigmoid((radius - 1.5 * ARM_START).mul_(1 / (0.25 * ARM_START)))
+    return inner.mul_(torch.sigmoid((1.15 - radius).mul_(1 / 0.06)))
 
 
-def _rim(p: Parameters, patterns: Patterns, angle: Tensor) -> Tensor:
-    """Outer radius in each direction; 1 but for irregulars."""
-    if not bool((p["clumps"] > 0).any()):
-        return torch.ones_like(p["disk"])
-    turn = (angle * (DIRECTIONS / (2 * math.pi))).floor().long() % DIRECTIONS
-    return patterns.rim.gather(1, turn.flatten(1)).view_as(angle)
+def _over_rim(p: Parameters, patterns: Patterns, radius: Tensor, angle: Tensor) -> Tensor:
+    """Radius over the outer radius in its direction, which is 1 but for irregulars."""
+    if not p.having("clumps"):
+        return radius
+    turn = (angle * (DIRECTIONS / (2 * math.pi))).floor_().long() % DIRECTIONS
+    return radius / patterns.rim.gather(1, turn.flatten(1)).view_as(angle)
 
 
 def _crest(p: Parameters, patterns: Patterns, radius: Tensor, angle: Tensor) -> Tensor:
     """Brightness of arms and ring over the disk's mean."""
     crest = torch.full_like(radius, 0.15)
-    on = where(p["arms"] > 0)
-    if len(on):
-        crest[on] = _arms(selected(p, on), patterns.of(on), radius[on], angle[on])
-    on = where(p["ring"] > 0)
-    if len(on):
-        crest[on] += RING_HEIGHT * torch.exp(-0.5 * ((radius[on] - p["ring"][on]) / RING_WIDTH).square())
+    on = p.having("arms")
+    if on:
+        crest[on] = _arms(p.of(on), patterns.of(on), radius[on], angle[on])
+    on = p.having("ring")
+    if on:
+        crest[on] += profiles.bell((radius[on] - p.of(on)["ring"]).square_(), RING_WIDTH).mul_(RING_HEIGHT)
     return crest
 
 
 def _arms(p: Parameters, patterns: Patterns, radius: Tensor, angle: Tensor) -> Tensor:
     """Logarithmic arms theta(r) = hand ln(r / r_0) / tan(pitch), mean 1 over a turn."""
-    pitch, number = torch.deg2rad(p["pitch"]), p["arms"]
+    pitch, number = p["pitch"], p["arms"]
     start = torch.where(p["bar"] > 0, p["bar"], ARM_START)
-    lengthwise = torch.log(radius / start)
-    winding = p["hand"] / torch.tan(pitch) * lengthwise
+    lengthwise = torch.log(radius).sub_(torch.log(start))
+    winding = lengthwise * (p["hand"] / torch.tan(pitch))
     # A crest of full width w across is w / (r sin(pitch)) wide along the circle.
-    across = radius * (2.355 * torch.sin(pitch) / (p["arm_width"] * number))
-    wobble = 0.35 * torch.cos(2 * lengthwise + patterns.waves[:, 0, 1, None, None])
-    crest = profiles.spiral_ridge(number * (angle - winding) + wobble, across.square().clamp(DULLEST, SHARPEST))
-    # No two arms of a galaxy are alike: one side is brighter.
-    uneven = 1 + 0.25 * torch.cos(angle - patterns.waves[:, 1, 1, None, None])
+    sharpness = (radius * (2.355 * torch.sin(pitch) / (p["arm_width"] * number))).square_().clamp_(DULLEST, SHARPEST)
+    wobble = lengthwise.mul_(2).add_(patterns.waves[:, 0, 1, None, None]).cos_().mul_(0.35)
+    crest = profiles.spiral_ridge((angle - winding).mul_(number).add_(wobble), sharpness)
     pieces = torch.zeros_like(radius)
     for wave in patterns.waves.unbind(1):
         count, phase, tilt = (column[:, None, None] for column in wave.unbind(1))
-        pieces += torch.cos(count * angle - count * tilt * winding + phase)
-    broken = torch.exp(0.8 * pieces - 0.16 * patterns.waves.shape[1]) * crest.sqrt()
-    return torch.lerp(crest * uneven, broken, p["flocculence"])
+        pieces += (angle * count).addcmul_(winding, -count * tilt).add_(phase).cos_()
+    broken = pieces.sub_(0.2 * patterns.waves.shape[1]).mul_(0.8).exp_().mul_(crest.sqrt())
+    # No two arms of a galaxy are alike: one side is brighter.
+    uneven = (angle - patterns.waves[:, 1, 1, None, None]).cos_().mul_(0.25).add_(1)
+    return crest.mul_(uneven).lerp_(broken, p["flocculence"].expand_as(crest))

@@ -17,8 +17,8 @@ Ranges = dict[str, tuple[float, float]]
 
 # Seen from any side short of edge-on; a flatter disk would be called edge-on by the volunteers.
 _INCLINED: Ranges = {"axis_ratio": (0.5, 1.0)}
-_BULGED: Ranges = {"disk": (0.85, 1.0), "bulge": (0.06, 0.25), "bulge_radius": (0.1, 0.2)}
-_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.12), "arm_strength": (0.5, 0.9)}
+_BULGED: Ranges = {"disk": (0.85, 1.0), "bulge": (0.03, 0.2), "bulge_radius": (0.1, 0.24)}
+_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.15), "arm_strength": (0.35, 0.9)}
 _ANY_ARMS: Ranges = {"arms": (2, 4)}
 _ANY_PITCH: Ranges = {"pitch": (10.0, 34.0)}
 _FAINT_ARMS: Ranges = {
@@ -28,12 +28,14 @@ _FAINT_ARMS: Ranges = {
     "arm_strength": (0.2, 0.6),
 }
 _MAYBE_BAR: Ranges = {"bar": (0.0, 0.4), "bar_width": (0.06, 0.1)}
-_THIN: Ranges = {"axis_ratio": (0.07, 0.18)}
+_THIN: Ranges = {"axis_ratio": (0.08, 0.26)}
 _CLUMPS: Ranges = {"axis_ratio": (0.45, 1.0), "arrangement": (0, 9999)}
 _COMPANION: Ranges = {
-    "axis_ratio": (0.5, 0.95),
-    "companion": (0.35, 1.0),
-    "companion_distance": (0.6, 1.3),
+    "axis_ratio": (0.4, 0.95),
+    "disk": (0.0, 1.0),
+    "disturbed": (0.0, 0.4),
+    "companion": (0.2, 1.0),
+    "companion_distance": (0.4, 1.2),
     "companion_angle": (0.0, 180.0),
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from galaxalign.symbols.geometry import Geometry, knots, ragged
+from galaxalign.symbols.members import Rows
 
 # Half the side of the square that patterns are laid out on, outer radii.
 REACH = 1.6
@@ -36,9 +37,9 @@ class Patterns:
     clumps: Tensor
     rim: Tensor
 
-    def of(self, index: Tensor) -> "Patterns":
+    def of(self, rows: Rows) -> "Patterns":
         """Those of some of the galaxies."""
-        return Patterns(self.fine[index], self.coarse[index], self.waves[index], self.clumps[index], self.rim[index])
+        return Patterns(self.fine[rows], self.coarse[rows], self.waves[rows], self.clumps[rows], self.rim[rows])
 
 
 def draw_patterns(geometries: Sequence[Geometry], generator: torch.Generator) -> Patterns:
@@ -67,10 +68,10 @@ def draw_patterns(geometries: Sequence[Geometry], generator: torch.Generator) ->
 
 def sampled(pattern: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """A pattern (N, C, P, P) at places (N, H, W) in outer radii: (N, C, H, W)."""
-    places = torch.stack([x, y], dim=-1) / REACH
+    places = torch.stack([x, y], dim=-1).mul_(1 / REACH)
     return functional.grid_sample(pattern, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def patchy(pattern: Tensor, x: Tensor, y: Tensor, spread: Tensor) -> Tensor:
     """Uneven brightness of mean 1: log-normal, its logarithm spread by the standard deviation given."""
-    return torch.exp(spread * sampled(pattern, x, y)[:, 0] - spread.square() / 2)
+    return (sampled(pattern, x, y)[:, 0] * spread).sub_(0.5 * spread**2).exp_()

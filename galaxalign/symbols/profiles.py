@@ -15,6 +15,8 @@ from torch import Tensor
 
 # Integral of (1 - rho^2)^2 over the superellipse |x|^4 + |y|^4 < rho^4 = 1, see `bar`.
 _BAR_LIGHT = 1.0 / 3.0 * math.gamma(0.25) ** 2 / (2.0 * math.gamma(0.5))
+# Exponents below this are light that nobody sees, and numbers so small that processors are slow with them.
+_FAINTEST = -60.0
 
 
 def sersic_b(index: Tensor) -> Tensor:
@@ -26,20 +28,24 @@ def sersic_b(index: Tensor) -> Tensor:
     return 2 * index + sum(term * index ** (-power) for power, term in enumerate(series))
 
 
-def sersic(radius: Tensor, half_light: Tensor, index: Tensor, axis_ratio: Tensor) -> Tensor:
+def sersic(square: Tensor, half_light: Tensor, index: Tensor, axis_ratio: Tensor) -> Tensor:
     """Surface brightness of a Sersic profile of total light 1, exp(-b_n (r / r_e)^(1/n)).
 
     Parameters
     ----------
-    radius, half_light
-        Along the major axis, in one unit; the result is per that unit squared.
+    square
+        r^2, the squared radius along the major axis, above zero.
+    half_light
+        r_e, in the unit of r; the result is per that unit squared.
     index, axis_ratio
         Sersic index n, and minor over major axis of the (elliptical or boxy) isophotes.
     """
     b = sersic_b(index)
     log_light = math.log(2 * math.pi) + torch.log(index) + torch.lgamma(2 * index) - 2 * index * torch.log(b)
     amplitude = torch.exp(-log_light) / (half_light**2 * axis_ratio)
-    return amplitude * torch.exp(-b * (radius / half_light).pow(1 / index))
+    # A power as exp(log), several times as fast as pow.
+    steepness = torch.log(square).sub_(2 * torch.log(half_light)).mul_(0.5 / index).exp_().mul_(-b)
+    return steepness.clamp_min_(_FAINTEST).exp_().mul_(amplitude)
 
 
 def sersic_within(radius: Tensor, half_light: Tensor, index: Tensor) -> Tensor:
@@ -55,34 +61,49 @@ def superelliptic(x: Tensor, y: Tensor, power: Tensor) -> Tensor:
 
 def exponential(radius: Tensor, scale: Tensor) -> Tensor:
     """Face-on exponential disk of total light 1."""
-    return torch.exp(-radius / scale) / (2 * math.pi * scale**2)
+    return (radius * (-1 / scale)).clamp_min_(_FAINTEST).exp_().mul_(1 / (2 * math.pi * scale**2))
 
 
 def edge_on_disk(x: Tensor, z: Tensor, scale: Tensor, height: Tensor) -> Tensor:
     """Exponential disk of total light 1 seen from the side, (x/h) K_1(x/h) sech^2(z/z_0).
 
-    van der Kruit & Searle 1981, A&A 95, 105.
+    van der Kruit & Searle 1981, A&A 95, 105.  t K_1(t) is taken as e^-t (1 + pi t / 2 + a t / (1 + c t))^(1/2),
+    which has its limits at both ends and is better than 1e-3 everywhere.
     """
-    ratio = (x.abs() / scale).clamp_min(1e-4)
-    along: Tensor = ratio * torch.special.modified_bessel_k1(ratio) / (math.pi * scale)
-    return along / (torch.cosh((z / height).clamp(-40, 40)).square() * 2 * height)
+    ratio = x.abs().mul_(1 / scale)
+    square = (ratio * 0.3384).div_(1 + 2.1433 * ratio).add_(ratio, alpha=math.pi / 2).add_(1)
+    # sech^2(t) is 4 e^-2t / (1 + e^-2t)^2.
+    flat = (z / height).abs_().mul_(-2)
+    fall = torch.exp(flat)
+    along = (flat - ratio).clamp_min_(_FAINTEST).exp_().mul_(square.sqrt_())
+    return along.div_((1 + fall).square_()).mul_(2 / (math.pi * scale)).div_(height)
 
 
 def bar(x: Tensor, y: Tensor, length: Tensor, width: Tensor) -> Tensor:
     """A bar of total light 1 with boxy ends: (1 - rho^2)^2 inside rho^4 = (x/length)^4 + (y/width)^4 = 1."""
-    square = torch.sqrt((x / length).square().square() + (y / width).square().square())
-    return (1 - square).clamp_min(0).square() / (_BAR_LIGHT * length * width)
+    along, aside = (x * (1 / length)).square_(), (y * (1 / width)).square_()
+    square = along.square_().addcmul_(aside, aside).sqrt_()
+    return square.sub_(1).clamp_max_(0).square_().mul_(1 / (_BAR_LIGHT * length * width))
 
 
-def gaussian(square: Tensor, spread: Tensor) -> Tensor:
+def gaussian(square: Tensor, spread: Tensor | float) -> Tensor:
     """A round Gaussian of total light 1 at a squared distance."""
-    return torch.exp(-0.5 * square / spread**2) / (2 * math.pi * spread**2)
+    return bell(square, spread) / (2 * math.pi * spread**2)
+
+
+def bell(square: Tensor, spread: Tensor | float) -> Tensor:
+    """exp(-square / (2 spread^2))."""
+    return (square * (-0.5 / spread**2)).clamp_min_(_FAINTEST).exp_()
 
 
 def spiral_ridge(phase: Tensor, sharpness: Tensor) -> Tensor:
-    """Crests where `phase` is a multiple of 2 pi, of mean 1 over a turn: exp(k (cos(phase) - 1)) / (e^-k I_0(k))."""
-    mean: Tensor = torch.special.i0e(sharpness)
-    return torch.exp(sharpness * (torch.cos(phase) - 1)) / mean
+    """Crests where `phase` is a multiple of 2 pi, of mean 1 over a turn: exp(k (cos(phase) - 1)) / (e^-k I_0(k)).
+
+    (e^-k I_0(k))^-2 is nearly a straight line; this fit of it makes the mean 1 within 0.2 % for k of 1.2 to 12.
+    """
+    inverse = 1 / sharpness
+    square = (inverse * 3.0247 - 3.4956).mul_(inverse).add_(sharpness, alpha=6.25043).sub_(0.99224)
+    return torch.cos(phase).sub_(1).mul_(sharpness).exp_().mul_(square.sqrt_())
 
 
 @lru_cache(maxsize=4)

@@ -1,16 +1,18 @@
 """The galaxy pen: geometries as the flux that a survey would measure, many at once."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from galaxalign.symbols.appearance import Appearance, Observation
-from galaxalign.symbols.disks import Parameters
+from galaxalign.symbols.disks import Places
 from galaxalign.symbols.geometry import Geometry
-from galaxalign.symbols.light import Light, cusp, light
+from galaxalign.symbols.light import Light, cusp, light, shares
+from galaxalign.symbols.members import Members, Parameters, alike, members_of
 from galaxalign.symbols.patterns import Patterns, draw_patterns
 from galaxalign.symbols.sky import ZERO_POINT, add_field, add_points, blur, noisy
 
@@ -18,6 +20,8 @@ from galaxalign.symbols.sky import ZERO_POINT, add_field, add_points, blur, nois
 CORE, FINE = 9, 6
 # Frame around the picture that light is blurred from, in widths of the PSF.
 MARGIN = 1.5
+# Galaxies that a processor computes at once: few enough that what it works on stays in its cache.
+BATCH = 16
 
 
 def render(
@@ -28,6 +32,8 @@ def render(
     size: int,
 ) -> Tensor:
     """Pictures of galaxies as a survey takes them.
+
+    On a processor, `torch.get_num_threads()` threads share the galaxies; the pictures do not depend on how many.
 
     Parameters
     ----------
@@ -44,49 +50,89 @@ def render(
     -------
     Flux in nanomaggies, (N, bands, size, size), y up (the first row is the lowest), x to the right.
     """
-    with torch.no_grad():
+    device, order = generator.device, alike(geometries)
+    count = BATCH if device.type == "cpu" else len(order)
+    batches = [order[start : start + count] for start in range(0, len(order), count)]
+    seeds = torch.randint(2**62, (len(batches),), generator=generator, device=device).tolist()
+    flux = torch.empty((len(order), len(observation.bands), size, size), device=device)
+
+    def fill(batch: list[int], seed: int) -> None:
+        some = [geometries[number] for number in batch], [appearances[number] for number in batch]
+        flux[batch] = _exposed(*some, observation, device, seed, size)
+
+    _each(fill, batches, seeds)
+    return flux
+
+
+def _each(work: Callable[[list[int], int], None], batches: list[list[int]], seeds: list[int]) -> None:
+    """Do all batches, in threads of their own: sharing out every single operation costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if len(batches) == 1:
+            work(batches[0], seeds[0])
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, batches, seeds))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _exposed(
+    geometries: list[Geometry],
+    appearances: list[Appearance],
+    observation: Observation,
+    device: torch.device,
+    seed: int,
+    size: int,
+) -> Tensor:
+    """What `render` returns, of galaxies that are computed at once."""
+    # Said here as it holds for a thread alone; the precision of a training loop is not that of light.
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        # Two sources of chance: what the host must know, such as numbers of stars, never waits for the device.
+        generator, host = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
+        members = members_of(geometries, appearances, host.random((len(geometries), 2)).tolist())
         widest = max(band.psf_fwhm for band in observation.bands) / observation.pixel_scale
         side = _fast_side(size + 2 * math.ceil(MARGIN * widest))
-        image = starlight(geometries, appearances, observation, generator, side)
-        add_field(image, observation, generator)
-        seeing = torch.randn((2, len(image)), generator=generator, device=generator.device)
+        image = starlight(members, observation, generator, side)
+        add_field(image, observation, generator, host)
+        seeing = torch.randn((2, len(image)), generator=generator, device=device)
         spread, quality = torch.exp(observation.seeing_scatter * seeing)
         edge = (side - size) // 2
         flux = blur(image, observation, spread)[..., edge : edge + size, edge : edge + size]
         return noisy(flux, observation, quality, generator)
 
 
-def starlight(
-    geometries: Sequence[Geometry],
-    appearances: Sequence[Appearance],
-    observation: Observation,
-    generator: torch.Generator,
-    side: int,
-) -> Tensor:
-    """Flux of the galaxies alone, above the air: (N, bands, side, side) nanomaggies."""
-    shapes, looks, tails, pairs = _members(geometries, appearances, generator)
-    device = generator.device
-    parameters = _parameters(shapes, looks, tails, device)
-    scale = observation.pixel_scale
-    parameters["soft"] = 0.5 * scale / FINE / parameters["radius"] / parameters["axis_ratio"].sqrt()
-    old, young = (_nanomaggies([getattr(look, age) for look in looks], device) for age in ("old", "young"))
-    shine = _on_grid(parameters, draw_patterns(shapes, generator), side, scale)
-    pixel = (scale / parameters["radius"])[:, None].square()
-    flux = shine.old[:, None] * (old * pixel) + shine.young[:, None] * (young * pixel)
-    if bool((parameters["dust"] > 0).any()):
-        depth = torch.tensor([550.0 / band.wavelength for band in observation.bands], device=device)
-        flux *= torch.exp(-depth[:, None, None] * shine.dust[:, None])
-    members = torch.arange(len(looks), device=device)
+def starlight(members: Members, observation: Observation, generator: torch.Generator, side: int) -> Tensor:
+    """Flux of the galaxies and their companions, above the air: (N, bands, side, side) nanomaggies."""
+    device, scale = generator.device, observation.pixel_scale
+    numbers = members.numbers()
+    numbers |= shares(numbers)
+    numbers["soft"] = 0.5 * scale / FINE / numbers["radius"] / numbers["axis_ratio"].sqrt()
+    numbers["cusp"] = cusp(numbers)
+    parameters = Parameters.on(device, numbers)
+    old, young = (_nanomaggies([getattr(look, age) for look in members.looks], device) for age in ("old", "young"))
+    shine = _on_grid(parameters, draw_patterns(members.shapes, generator), side, scale)
+    flux = _coloured(shine, old, young, (scale / parameters["radius"])[:, None].square())
+    dusty = parameters.having("dust")
+    if dusty:
+        depth = torch.tensor([-550.0 / band.wavelength for band in observation.bands], device=device)
+        flux[dusty] *= torch.exp(depth[:, None, None] * shine.dust[:, None])
     x, y = _centre(parameters, side, scale)
-    add_points(flux, members, x, y, cusp(parameters)[:, None] * old[..., 0, 0])
-    image = flux[: len(geometries)]
-    image[torch.tensor(pairs, dtype=torch.long, device=device)] += flux[len(geometries) :]
-    return image
+    rows = torch.arange(len(parameters), device=device)
+    add_points(flux, rows, x, y, (parameters["cusp"][:, None] * old)[..., 0, 0])
+    image = flux[: len(flux) - len(members.pairs)]
+    return image.index_add_(0, torch.tensor(members.pairs, dtype=torch.long, device=device), flux[len(image) :])
 
 
 def _nanomaggies(magnitudes: list[tuple[float, ...]], device: torch.device) -> Tensor:
     """Flux (N, bands, 1, 1)."""
-    return 10 ** (-0.4 * (torch.tensor(magnitudes, device=device) - ZERO_POINT))[..., None, None]
+    return 10 ** (-0.4 * (torch.tensor(magnitudes) - ZERO_POINT)).to(device)[..., None, None]
+
+
+def _coloured(shine: Light, old: Tensor, young: Tensor, pixel: Tensor) -> Tensor:
+    """Flux in each band, (N, B, H, W), of light in squared outer radii, of which a pixel holds `pixel`."""
+    return (shine.total[:, None] * (old * pixel)).addcmul_(shine.young[:, None], (young - old) * pixel)
 
 
 def _fast_side(least: int) -> int:
@@ -102,60 +148,6 @@ def _fast_side(least: int) -> int:
         side += 2
 
 
-def _members(
-    geometries: Sequence[Geometry], appearances: Sequence[Appearance], generator: torch.Generator
-) -> tuple[list[Geometry], list[Appearance], list[float], list[int]]:
-    """Single galaxies: all first ones, then the companions of those that have one.
-
-    Returns
-    -------
-    shapes, looks, the direction that the tail of each leaves in (degrees), and whose companion the later ones are.
-    """
-    chance = torch.rand((len(geometries), 2), generator=generator, device=generator.device).tolist()
-    shapes = [replace(geometry, tails=min(geometry.tails, 1)) for geometry in geometries]
-    looks = list(appearances)
-    tails = [geometry.companion_angle + 180 for geometry in geometries]
-    pairs = [number for number, geometry in enumerate(geometries) if geometry.companion]
-    for number in pairs:
-        geometry, look = geometries[number], appearances[number]
-        shape, aspect = _companion(geometry, look, *chance[number])
-        shapes.append(shape)
-        looks.append(aspect)
-        tails.append(geometry.companion_angle + look.angle - aspect.angle)
-    return shapes, looks, tails, pairs
-
-
-def _parameters(
-    shapes: list[Geometry], looks: list[Appearance], tails: list[float], device: torch.device
-) -> Parameters:
-    """Numbers of all galaxies as tensors (N, 1, 1), angles in radians."""
-    columns = {name: [float(getattr(shape, name)) for shape in shapes] for name in asdict(shapes[0])}
-    colours = ("old", "young")
-    columns |= {
-        name: [float(getattr(look, name)) for look in looks] for name in asdict(looks[0]) if name not in colours
-    }
-    columns["tail_angle"] = tails
-    parameters = {name: torch.tensor(column, device=device)[:, None, None] for name, column in columns.items()}
-    return parameters | {name: torch.deg2rad(parameters[name]) for name in ("angle", "phase", "tail_angle")}
-
-
-def _companion(geometry: Geometry, look: Appearance, turn: float, tilt: float) -> tuple[Geometry, Appearance]:
-    """The second galaxy of a pair: alike in shape, seen from elsewhere."""
-    direction = math.radians(geometry.companion_angle + look.angle)
-    distance = geometry.companion_distance * look.radius
-    dimmer = -2.5 * math.log10(geometry.companion)
-    shape = replace(geometry, companion=0.0, tails=max(geometry.tails - 1, 0), axis_ratio=0.4 + 0.6 * tilt)
-    return shape, replace(
-        look,
-        radius=look.radius * math.sqrt(geometry.companion),
-        x=look.x + distance * math.cos(direction),
-        y=look.y + distance * math.sin(direction),
-        angle=look.angle + 180 * turn,
-        old=tuple(m + dimmer for m in look.old),
-        young=tuple(m + dimmer for m in look.young),
-    )
-
-
 def _centre(p: Parameters, side: int, scale: float) -> tuple[Tensor, Tensor]:
     """Pixels from pixel [0, 0] to the centre of each galaxy, (N,) each."""
     return p["x"].flatten() / scale + (side - 1) / 2, p["y"].flatten() / scale + (side - 1) / 2
@@ -165,24 +157,28 @@ def _on_grid(p: Parameters, patterns: Patterns, side: int, scale: float) -> Ligh
     """Light at the pixels' centres, but averaged over each pixel near the centre of the galaxy."""
     x, y = _centre(p, side, scale)
     steps = torch.arange(side, device=x.device, dtype=torch.float32)
-    whole = light(p, patterns, *_in_galaxy(p, scale, steps - x[:, None], steps - y[:, None]))
+    whole = light(p, patterns, _in_galaxy(p, scale, steps - x[:, None], steps - y[:, None]))
     left, low = ((c.round() - CORE // 2).clamp(0, side - CORE) for c in (x, y))
     fine = (torch.arange((CORE + 1) * FINE, device=x.device) + 0.5) / FINE - 1
-    across, upwards = left[:, None] + fine - x[:, None], low[:, None] + fine - y[:, None]
-    core = light(p, patterns, *_in_galaxy(p, scale, across, upwards))
+    core = light(p, patterns, _in_galaxy(p, scale, left[:, None] + fine - x[:, None], low[:, None] + fine - y[:, None]))
     number = torch.arange(len(x), device=x.device)[:, None, None]
     pixels = torch.arange(CORE, device=x.device)
     rows, columns = (c.long()[:, None] + pixels for c in (low, left))
     # Each point is shared between the pixels on both sides of it, as `add_points` does; `blur` knows.
-    shares = (1 - (fine - pixels[:, None]).abs()).clamp_min(0) / FINE
-    for coarse, precise in ((whole.old, core.old), (whole.young, core.young), (whole.dust, core.dust)):
-        coarse[number, rows[:, :, None], columns[:, None, :]] = shares @ precise @ shares.T
+    weights = (1 - (fine - pixels[:, None]).abs()).clamp_min(0) / FINE
+    dusty = p.having("dust")
+    for coarse, precise, of in (
+        (whole.total, core.total, slice(None)),
+        (whole.young, core.young, slice(None)),
+        (whole.dust, core.dust, dusty),
+    ):
+        coarse[number[: len(coarse)], rows[of, :, None], columns[of, None, :]] = weights @ precise @ weights.T
     return whole
 
 
-def _in_galaxy(p: Parameters, scale: float, right: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (N, H, W) in the galaxy's frame, outer radii, from columns (N, W) and rows (N, H) in pixels."""
-    right, up = (axis * scale / p["radius"][:, 0] for axis in (right, up))
+def _in_galaxy(p: Parameters, scale: float, right: Tensor, up: Tensor) -> Places:
+    """Places from columns (N, W) and rows (N, H) in pixels from the centre of the galaxy."""
+    right, up = (axis * (scale / p["radius"][:, 0]) for axis in (right, up))
     cos, sin = torch.cos(p["angle"]), torch.sin(p["angle"])
     x, y = right[:, None, :], up[:, :, None]
-    return x * cos + y * sin, y * cos - x * sin
+    return Places(right, up, x * cos + y * sin, y * cos - x * sin)

@@ -11,8 +11,11 @@ import yaml
 
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.library import SYMBOLS
+from galaxalign.symbols.tree import DecisionTree, complaint_of
 
-SCHEMA = Path(__file__).parents[2] / "workflow/schemas/morphology.schema.yaml"
+SCHEMAS = Path(__file__).parents[2] / "workflow/schemas"
+# The folder of the decision trees, beside the class sheets.
+TREES = "trees"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class ClassSheet:
     classes : in order; where votes make labels, the first whose rule holds wins.
     unclassified : labels of the catalogue that mean no class.
     asked : people that must have been asked at each step of a vote rule; 0 without rules.
+    tree : the decision tree whose answers the rules name; None without rules.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ClassSheet:
     classes: tuple[GalaxyClass, ...]
     unclassified: tuple[str, ...]
     asked: int
+    tree: DecisionTree | None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,16 +79,17 @@ class ClassSheet:
     @property
     def handed(self) -> bool:
         """Whether the mirror image of some class is another class, so that no galaxy may be flipped."""
-        return any(SYMBOLS[symbol].handed for entry in self.classes for symbol in entry.symbols)
+        symbols = [symbol for entry in self.classes for symbol in entry.symbols]
+        return any(SYMBOLS[symbol].handed for symbol in [*symbols, *(self.tree.symbols if self.tree else ())])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for checkpoints."""
         plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        return plain | {"tree": None if self.tree is None else self.tree.to_dict()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "ClassSheet":
-        """The sheet that `to_dict` wrote, or that a checked file says."""
+        """The sheet that `to_dict` wrote, or that a checked file says with its tree in place of the tree's name."""
         return cls(
             name=plain["name"],
             source=plain["source"],
@@ -99,27 +105,70 @@ class ClassSheet:
             ),
             unclassified=tuple(plain.get("unclassified", ())),
             asked=plain.get("asked", 0),
+            tree=DecisionTree.from_dict(plain["tree"]) if plain.get("tree") else None,
         )
 
 
 def read_sheet(path: Path) -> ClassSheet:
-    """Read and check a class sheet.
+    """Read and check a class sheet, and the decision tree it names.
 
     Raises
     ------
     GalaxAlignError
         One sentence that names the file, the class, the key and the cure.
     """
+    plain = _read_checked(path, "class sheet", "morphology")
+    tree = _tree_of(plain["tree"], path) if "tree" in plain else None
+    sheet = ClassSheet.from_dict(plain | {"tree": tree.to_dict() if tree else None})
+    _check_meaning(sheet, path)
+    return sheet
+
+
+def read_tree(path: Path) -> DecisionTree:
+    """Read and check a decision tree.
+
+    Raises
+    ------
+    GalaxAlignError
+        One sentence that names the file, the question, the key and the cure.
+    """
+    tree = DecisionTree.from_dict(_read_checked(path, "decision tree", "tree"))
+    _check_name(tree.name, path, "decision tree")
+    complaint = complaint_of(tree)
+    if complaint:
+        raise GalaxAlignError(f"decision tree {path}, {complaint}")
+    for answer in tree.answers:
+        _check_symbols(answer.symbols, f"decision tree {path}, answer {answer.name!r}")
+    return tree
+
+
+def _tree_of(name: str, path: Path) -> DecisionTree:
+    """The decision tree that a class sheet names."""
+    folder = path.parent / TREES
+    if not (folder / f"{name}.yaml").is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise GalaxAlignError(
+            f"class sheet {path}, key 'tree': there is no {folder / name}.yaml: {nearest(name, known)}"
+        )
+    return read_tree(folder / f"{name}.yaml")
+
+
+def _read_checked(path: Path, what: str, schema: str) -> dict[str, Any]:
+    """Plain values of a YAML file whose keys and types are those of a schema."""
     try:
         plain = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise GalaxAlignError(f"class sheet {path} cannot be read ({error.strerror}): correct its path") from error
+        raise GalaxAlignError(f"{what} {path} cannot be read ({error.strerror}): correct its path") from error
     except yaml.YAMLError as error:
-        raise GalaxAlignError(f"class sheet {path} is not YAML: {' '.join(str(error).split())}; correct it") from error
-    _check_form(plain, path)
-    sheet = ClassSheet.from_dict(plain)
-    _check_meaning(sheet, path)
-    return sheet
+        raise GalaxAlignError(f"{what} {path} is not YAML: {' '.join(str(error).split())}; correct it") from error
+    rules = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text())
+    validator = jsonschema.Draft202012Validator(rules)
+    errors = sorted(validator.iter_errors(plain), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        where = _place(plain, list(errors[0].absolute_path))
+        raise GalaxAlignError(f"{what} {path}{where}: {_complaint(errors[0], schema)}")
+    checked: dict[str, Any] = plain
+    return checked
 
 
 def _plain(value: Any) -> Any:
@@ -128,33 +177,24 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _check_form(plain: Any, path: Path) -> None:
-    """Keys and types, by the schema."""
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text()))
-    errors = sorted(validator.iter_errors(plain), key=lambda error: list(map(str, error.absolute_path)))
-    if errors:
-        error = errors[0]
-        where = _place(plain, list(error.absolute_path))
-        raise GalaxAlignError(f"class sheet {path}{where}: {_complaint(error)}")
-
-
 def _place(plain: Any, steps: list[str | int]) -> str:
-    """The path of an error in words: the class by its label, then the key."""
+    """The path of an error in words: the class by its label or the question by its name, then the key."""
     words = ""
-    if len(steps) > 1 and steps[0] == "classes":
-        entry = plain["classes"][steps[1]]
-        label = entry.get("label", steps[1]) if isinstance(entry, Mapping) else steps[1]
-        words, steps = f", class {label!r}", steps[2:]
+    for list_of, what, key in (("classes", "class", "label"), ("questions", "question", "name")):
+        if len(steps) > 1 and steps[0] == list_of:
+            entry = plain[list_of][steps[1]]
+            label = entry.get(key, steps[1]) if isinstance(entry, Mapping) else steps[1]
+            words, steps = f", {what} {label!r}", steps[2:]
     key = ".".join(map(str, steps))
     return f"{words}, key {key!r}" if key else words
 
 
-def _complaint(error: jsonschema.ValidationError) -> str:
+def _complaint(error: jsonschema.ValidationError, name: str) -> str:
     """What is wrong, and the cure."""
     value: Any = error.instance
     rule: Any = error.validator_value
     schema: Any = error.schema
-    meaning = schema.get("description", "a map of keys, see workflow/schemas/morphology.schema.yaml")
+    meaning = schema.get("description", f"a map of keys, see workflow/schemas/{name}.schema.yaml")
     match error.validator:
         case "additionalProperties":
             known = list(schema["properties"])
@@ -169,12 +209,22 @@ def _complaint(error: jsonschema.ValidationError) -> str:
             return f"{error.message}: correct it ({meaning})"
 
 
+def _check_name(name: str, path: Path, what: str) -> None:
+    if name != path.stem:
+        raise GalaxAlignError(
+            f"{what} {path}, key 'name': is {name!r} in a file called {path.name}; give both one name"
+        )
+
+
+def _check_symbols(symbols: tuple[str, ...], where: str) -> None:
+    for symbol in symbols:
+        if symbol not in SYMBOLS:
+            raise GalaxAlignError(f"{where}, key 'symbols': there is no symbol {symbol!r}; {nearest(symbol, SYMBOLS)}")
+
+
 def _check_meaning(sheet: ClassSheet, path: Path) -> None:
     """What a schema cannot see: names that must exist, and be one of a kind."""
-    if sheet.name != path.stem:
-        raise GalaxAlignError(
-            f"class sheet {path}, key 'name': is {sheet.name!r} in a file called {path.name}; give both one name"
-        )
+    _check_name(sheet.name, path, "class sheet")
     for label, times in Counter([*sheet.labels, *sheet.unclassified]).items():
         if times > 1:
             raise GalaxAlignError(
@@ -182,14 +232,21 @@ def _check_meaning(sheet: ClassSheet, path: Path) -> None:
                 "merge those classes or rename all but one"
             )
     for entry in sheet.classes:
-        for symbol in entry.symbols:
-            if symbol not in SYMBOLS:
-                raise GalaxAlignError(
-                    f"class sheet {path}, class {entry.label!r}, key 'symbols': there is no symbol {symbol!r}; "
-                    f"{nearest(symbol, SYMBOLS)}"
-                )
+        where = f"class sheet {path}, class {entry.label!r}"
+        _check_symbols(entry.symbols, where)
         if entry.votes and not sheet.asked:
             raise GalaxAlignError(
-                f"class sheet {path}, class {entry.label!r}, key 'votes': a vote rule needs the sheet's key 'asked', "
+                f"{where}, key 'votes': a vote rule needs the sheet's key 'asked', "
                 "the number of people that must have been asked; add it"
             )
+        if entry.votes and sheet.tree is None:
+            raise GalaxAlignError(
+                f"{where}, key 'votes': a vote rule needs the sheet's key 'tree', "
+                "the decision tree that its answers are of; add it"
+            )
+        for step in entry.votes:
+            if sheet.tree is not None and step.answer not in sheet.tree.names:
+                raise GalaxAlignError(
+                    f"{where}, key 'votes': {step.answer!r} is no answer of the decision tree {sheet.tree.name}; "
+                    f"{nearest(step.answer, sheet.tree.names)}"
+                )

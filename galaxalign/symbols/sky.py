@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,27 +33,33 @@ def add_points(image: Tensor, frame: Tensor, x: Tensor, y: Tensor, flux: Tensor)
     x, y : (M,) pixels from the centre of pixel [0, 0].
     flux : (M, B).
     """
+    step = torch.arange(2, device=image.device)
+    column, row = (axis.floor()[:, None] + step for axis in (x, y))
+    across, upwards = 1 - (x[:, None] - column).abs(), 1 - (y[:, None] - row).abs()
+    _add_stamps(image, frame, column.long(), row.long(), upwards[:, :, None] * across[:, None, :], flux)
+
+
+def _add_stamps(image: Tensor, frame: Tensor, column: Tensor, row: Tensor, shine: Tensor, flux: Tensor) -> None:
+    """Add small pictures (M, H, W) to images (N, B, S, S) at columns (M, W) and rows (M, H); flux (M, B)."""
     side = image.shape[-1]
-    left, low = x.floor(), y.floor()
-    for right in (0, 1):
-        for up in (0, 1):
-            column, row = left + right, low + up
-            weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
-            inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-            weight = torch.where(inside, weight, torch.zeros_like(weight))
-            place = (frame[:, None], torch.arange(image.shape[1], device=image.device)[None, :])
-            at = tuple(axis.long().clamp(0, side - 1)[:, None] for axis in (row, column))
-            image.index_put_((*place, *at), flux * weight[:, None], accumulate=True)
+    within, upright = ((axis >= 0) & (axis < side) for axis in (column, row))
+    shine = (shine * upright[:, :, None] * within[:, None, :]).flatten(1)
+    pixel = row.clamp(0, side - 1)[:, :, None] * side + column.clamp(0, side - 1)[:, None, :]
+    # One plane at a time: the same pixels in each.
+    for plane, band in zip(image.flatten(2).unbind(1), flux.unbind(1), strict=True):
+        plane.index_put_((frame[:, None], pixel.flatten(1)), shine * band[:, None], accumulate=True)
 
 
-def add_field(image: Tensor, observation: Observation, generator: torch.Generator) -> None:
-    """Add foreground stars and background galaxies to images (N, B, S, S) that no air has blurred."""
+def add_field(image: Tensor, observation: Observation, generator: torch.Generator, host: np.random.Generator) -> None:
+    """Add foreground stars and background galaxies to images (N, B, S, S) that no air has blurred.
+
+    `host` says how many there are, as the host must know how long arrays are.
+    """
     side = image.shape[-1]
     area = (side * observation.pixel_scale / 60) ** 2
     for density, counts in ((observation.stars, STAR_COUNTS), (observation.galaxies, GALAXY_COUNTS)):
-        expected = torch.full((len(image),), density * area, device=image.device)
-        number = torch.poisson(expected, generator=generator).long()
-        frame = torch.arange(len(image), device=image.device).repeat_interleave(number)
+        number = host.poisson(density * area, len(image))
+        frame = torch.from_numpy(np.arange(len(image)).repeat(number)).to(image.device)
         chance = torch.rand((6, len(frame)), generator=generator, device=image.device)
         magnitude = (observation.limit + torch.log10(chance[0].clamp_min(1e-9)) / counts).clamp_min(BRIGHTEST)
         x, y = chance[1] * side - 0.5, chance[2] * side - 0.5
@@ -91,43 +98,46 @@ def _add_galaxies(
     image: Tensor, frame: Tensor, x: Tensor, y: Tensor, flux: Tensor, magnitude: Tensor, chance: Tensor
 ) -> None:
     """Distant galaxies: exponential ellipses with scale lengths of half a pixel to 2.5, fainter ones smaller."""
-    side = image.shape[-1]
     steps = torch.arange(-REACH, REACH + 1, device=image.device)
-    column = x.round().long()[:, None, None] + steps[None, None, :]
-    row = y.round().long()[:, None, None] + steps[None, :, None]
-    dx, dy = column - x[:, None, None], row - y[:, None, None]
+    column, row = (axis.round().long()[:, None] + steps for axis in (x, y))
+    dx, dy = (column - x[:, None])[:, None, :], (row - y[:, None])[:, :, None]
     angle, ratio = math.pi * chance[0][:, None, None], 0.35 + 0.65 * chance[1][:, None, None]
-    along = dx * torch.cos(angle) + dy * torch.sin(angle)
-    aside = (dy * torch.cos(angle) - dx * torch.sin(angle)) / ratio
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    along, aside = dx * cos + dy * sin, dy * (cos / ratio) - dx * (sin / ratio)
     scale = (0.75 * 10 ** (-0.1 * (magnitude - 22.0))).clamp(0.5, 2.5)[:, None, None]
-    shine = torch.exp(-torch.sqrt(along.square() + aside.square() + 0.1) / scale)
-    shine = shine / shine.sum(dim=(1, 2), keepdim=True)
-    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-    shine = (shine * inside).flatten(1)
-    pixel = (row.clamp(0, side - 1) * side + column.clamp(0, side - 1)).flatten(1)
-    # One plane at a time: the same pixels in each.
-    for band in range(image.shape[1]):
-        plane = torch.zeros((len(image), side * side), device=image.device)
-        plane.index_put_((frame[:, None], pixel), shine * flux[:, band, None], accumulate=True)
-        image[:, band] += plane.view(-1, side, side)
+    shine = along.square_().addcmul_(aside, aside).add_(0.1).sqrt_().mul_(-1 / scale).exp_()
+    _add_stamps(image, frame, column, row, shine / shine.sum(dim=(1, 2), keepdim=True), flux)
 
 
 def blur(image: Tensor, observation: Observation, spread: Tensor) -> Tensor:
-    """Convolve images (N, B, S, S) with the PSF; `spread` (N,) multiplies its width."""
+    """Convolve images (N, B, S, S), S even, with the PSF; `spread` (N,) multiplies its width."""
     side = image.shape[-1]
-    table = torch.from_numpy(moffat_transfer(observation.psf_beta, _STEPS, _STEP)).to(image.device)
+    half = side // 2
     fwhm = _of_bands(observation.bands, "psf_fwhm", image.device) / observation.pixel_scale
-    scale = moffat_scale(fwhm, observation.psf_beta) * spread[:, None]
-    rows = 2 * math.pi * torch.fft.fftfreq(side, device=image.device)
-    columns = 2 * math.pi * torch.fft.rfftfreq(side, device=image.device)
-    frequency = torch.hypot(rows[:, None], columns[None, :])
-    place = (frequency * scale[..., None, None] / _STEP).clamp_max(_STEPS - 1.001)
-    below = place.long()
-    transfer = torch.lerp(table[below], table[below + 1], place - below)
-    # Points shared between neighbouring pixels are blurred twice by the width of a pixel; a camera does it once.
-    transfer = transfer / (torch.sinc(rows[:, None] / (2 * math.pi)) * torch.sinc(columns / (2 * math.pi)))
-    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(side, side))
+    transfer = _transfer(moffat_scale(fwhm, observation.psf_beta) * spread[:, None], observation.psf_beta, half)
+    spectrum = torch.fft.rfft2(image)
+    # Rows of the spectrum: frequencies 0 to half, then the negative ones back to -1.
+    spectrum[..., : half + 1, :] *= transfer
+    spectrum[..., half + 1 :, :] *= transfer[..., 1:half, :].flip(-2)
+    blurred: Tensor = torch.fft.irfft2(spectrum, s=(side, side))
     return blurred
+
+
+def _transfer(scale: Tensor, beta: float, half: int) -> Tensor:
+    """Transfer functions of PSFs of scale radii (N, B) at frequencies of 0 to half turns in 2 half pixels, both ways.
+
+    Points shared between neighbouring pixels are blurred twice by the width of a pixel; a camera does it once,
+    so that one is taken off.
+    """
+    table = torch.from_numpy(moffat_transfer(beta, _STEPS, _STEP)).to(scale.device)
+    turns = torch.arange(half + 1, device=scale.device) / (2 * half)
+    frequency = (2 * math.pi / _STEP) * torch.hypot(turns[:, None], turns)
+    place = (frequency * scale[..., None, None]).clamp_max_(_STEPS - 1.001)
+    below = place.int()
+    beyond, below = place.sub_(below), below.flatten()
+    low, high = (ends.index_select(0, below).view_as(place) for ends in (table[:-1], table[1:]))
+    pixel = torch.sinc(turns)
+    return low.lerp_(high, beyond).mul_(1 / (pixel[:, None] * pixel))
 
 
 def noisy(flux: Tensor, observation: Observation, quality: Tensor, generator: torch.Generator) -> Tensor:
@@ -135,13 +145,14 @@ def noisy(flux: Tensor, observation: Observation, quality: Tensor, generator: to
     number, bands, side, _ = flux.shape
     near = observation.sky_correlation / 2
     white = torch.randn((number, bands, side + 2, side + 2), generator=generator, device=flux.device)
-    noise = white[..., 1:-1, 1:-1] + near * (
-        white[..., :-2, 1:-1] + white[..., 2:, 1:-1] + white[..., 1:-1, :-2] + white[..., 1:-1, 2:]
-    )
-    sky = _of_bands(observation.bands, "sky", flux.device) * quality[:, None]
+    noise = white[..., :-2, 1:-1] + white[..., 2:, 1:-1]
+    noise.add_(white[..., 1:-1, :-2]).add_(white[..., 1:-1, 2:]).mul_(near).add_(white[..., 1:-1, 1:-1])
+    sky = (_of_bands(observation.bands, "sky", flux.device) * quality[:, None])[..., None, None]
     gain = _of_bands(observation.bands, "gain", flux.device)[:, None, None]
-    spread = torch.sqrt(sky.square()[..., None, None] + flux.clamp_min(0) / gain)
+    spread = flux.clamp_min(0).mul_(1 / gain).add_(sky.square()).sqrt_().mul_(1 / math.sqrt(1 + 4 * near**2))
     ramp = torch.linspace(-1, 1, side, device=flux.device)
-    level = torch.randn((3, number, bands, 1, 1), generator=generator, device=flux.device)
-    left = level[0] + 0.5 * level[1] * ramp[:, None] + 0.5 * level[2] * ramp
-    return flux + spread * noise / math.sqrt(1 + 4 * near**2) + observation.background * sky[..., None, None] * left
+    level = (
+        torch.randn((3, number, bands, 1, 1), generator=generator, device=flux.device) * observation.background * sky
+    )
+    left = (level[0] + 0.5 * level[1] * ramp[:, None]) + 0.5 * level[2] * ramp
+    return left.addcmul_(spread, noise).add_(flux)

@@ -1,10 +1,21 @@
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from galaxalign.align.augmentation import Augmentation, augment, resize
-from galaxalign.align.batches import SymbolViews, few_labels, sampled_indices
+from galaxalign.align.batches import (
+    RENDERED,
+    Batch,
+    Galaxies,
+    SymbolViews,
+    epoch_batches,
+    few_labels,
+    read_ahead,
+    sampled,
+)
 from galaxalign.align.schedule import learning_rate_share
 
 STILL = Augmentation(rotate=False, flip=False, zoom=0.0, shift=0.0, brightness=0.0, noise=0.0)
@@ -14,20 +25,77 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def mixture(**changes):
+    """What `epoch_batches` reads of a recipe."""
+    plain = {"sampling": "natural", "batch_size": 32, "epoch_size": "all", "living": SimpleNamespace(share=0.0)}
+    return SimpleNamespace(**(plain | changes))
+
+
 def test_natural_sampling_shows_every_galaxy_once():
     labels = torch.zeros(95, dtype=torch.int64)
-    batches = list(sampled_indices(labels, "natural", 32, generator()))
+    batches = [batch.indices for batch in epoch_batches(labels, 1, mixture(), generator())]
     assert sorted(torch.cat(batches).tolist()) == list(range(95))
     assert [len(batch) for batch in batches] == [32, 32, 31]
+    again = sampled(labels, "natural", 200, generator())
+    assert torch.bincount(again).min() == 2
+    assert torch.bincount(again).max() == 3
 
 
 @pytest.mark.parametrize(("sampling", "share"), [("balanced", 1 / 2), ("sqrt", 1 / 4)])
 def test_sampling_weighs_classes(sampling, share):
     labels = torch.tensor([0] * 900 + [1] * 100)
-    drawn = torch.cat([labels[b] for _ in range(20) for b in sampled_indices(labels, sampling, 64, generator())])
-    one_epoch = torch.cat([labels[b] for b in sampled_indices(labels, sampling, 64, generator())])
-    assert len(one_epoch) == 1000
-    assert drawn.double().mean().item() == pytest.approx(share, abs=0.05)
+    drawn = labels[sampled(labels, sampling, 20_000, generator())]
+    assert drawn.double().mean().item() == pytest.approx(share, abs=0.01)
+
+
+def test_a_share_of_every_batch_is_rendered_and_their_classes_are_equally_frequent():
+    labels = torch.arange(40) % 4
+    chosen = mixture(epoch_size=1600, living=SimpleNamespace(share=0.25), sampling="balanced")
+    batches = epoch_batches(labels, 4, chosen, generator())
+    assert len(batches) == 50
+    for batch in batches:
+        assert (batch.indices == RENDERED).sum() == 8
+        real = batch.indices != RENDERED
+        assert torch.equal(labels[batch.indices[real]], batch.labels[real])
+    made = torch.cat([batch.labels[batch.indices == RENDERED] for batch in batches])
+    assert torch.bincount(made, minlength=4).min() > 70
+    # They are spread over the batch, so that each process renders some.
+    assert 0 < np.mean([float((batch.indices[:16] == RENDERED).sum()) for batch in batches]) < 8
+
+
+def test_without_labels_every_galaxy_is_rendered():
+    chosen = mixture(epoch_size=96, living=SimpleNamespace(share=1.0))
+    batches = epoch_batches(torch.empty(0, dtype=torch.long), 5, chosen, generator())
+    assert [len(batch.indices) for batch in batches] == [32, 32, 32]
+    assert all((batch.indices == RENDERED).all() for batch in batches)
+
+
+class Shelf:
+    """As much of a store as `Galaxies` needs."""
+
+    path = "shelf"
+    recipe = SimpleNamespace(size=4)
+    label = np.arange(10, dtype=np.int16)
+
+    def pictures(self, rows):
+        if 7 in rows:
+            raise OSError("row 7 is broken")
+        return np.broadcast_to(rows.astype(np.uint8)[:, None, None, None], (len(rows), 4, 4, 3)).copy()
+
+
+@pytest.mark.parametrize("memory", [1e6, 100])
+def test_pictures_come_in_order_whether_they_fit_in_memory_or_not(memory):
+    galaxies = Galaxies(Shelf(), np.array([2, 5, 8]), memory)
+    batches = [[Batch(torch.tensor(rows), torch.tensor(rows))] for rows in ([2, 0], [1, RENDERED], [0])]
+    read = [pictures[0][:, 0, 0, 0].tolist() for _, pictures in read_ahead(galaxies, batches, pin=False)]
+    assert read == [[8, 2], [5], [2]]
+
+
+def test_an_error_while_reading_ahead_is_raised():
+    galaxies = Galaxies(Shelf(), np.array([2, 7]), memory=0)
+    reader = read_ahead(galaxies, [[Batch(torch.tensor([1]), torch.tensor([7]))]], pin=False)
+    with pytest.raises(OSError, match="row 7 is broken"):
+        next(reader)
 
 
 def test_few_labels_takes_as_many_of_each_class_and_the_same_ones_by_seed():
@@ -37,6 +105,7 @@ def test_few_labels_takes_as_many_of_each_class_and_the_same_ones_by_seed():
     assert torch.equal(kept, few_labels(labels, 10, seed=3))
     assert not torch.equal(kept, few_labels(labels, 10, seed=4))
     assert torch.equal(few_labels(labels, "all", seed=3), torch.arange(75))
+    assert len(few_labels(labels, 0, seed=3)) == 0
 
 
 def test_unchanged_picture_comes_back():

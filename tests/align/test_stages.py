@@ -1,111 +1,22 @@
 """Both stages on a handful of pictures with random weights: files, parts, determinism, later use."""
 
-import copy
-import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
-from galaxalign.align.backbones import BackboneSettings, build_backbone, declare_torchvision
+from galaxalign.align.backbones import build_backbone
 from galaxalign.align.checkpoint import load_checkpoint
-from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import align_shared, align_symbol
-from galaxalign.align.training import COLUMNS
+from galaxalign.align.history import EPOCH_COLUMNS
 from galaxalign.embed.embedding import embed_dataset
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.search.prediction import predict
 from galaxalign.search.similarity import Queries, find_similar
-from galaxalign.settings import merge, recipe_settings
 from galaxalign.symbols.sheet import read_sheet
-from galaxalign.symbols.store import write_symbols
-from tests.conftest import ROOT
-
-CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-SHEET = ROOT / "config/morphology/galaxymnist.yaml"
-# A model of open_clip's own kind, small enough to be trained within a second.
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
-SMALL = {
-    "backbone": {"name": "test-tiny", "pretrained": "none", "size": 32},
-    "batch_size": 8,
-    "symbol_views": 1,
-    "stages": {"shared": {"epochs": 1}, "symbol": {"epochs": 1}},
-}
-
-
-def recipe(run: str = "galaxalign", **changes) -> Recipe:
-    small = copy.deepcopy(SMALL)
-    if run == "image_only":
-        small["stages"]["symbol"]["epochs"] = 0
-    if run == "frozen":
-        small["stages"] = {}
-    return Recipe.from_dict(merge(merge(recipe_settings(CONFIG, run), small), changes))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny(tmp_path_factory) -> None:
-    """Tell open_clip of the model `test-tiny`."""
-    declare_torchvision()
-    import open_clip
-
-    path = tmp_path_factory.mktemp("models") / "test-tiny.json"
-    path.write_text(json.dumps(TINY))
-    open_clip.add_model_config(path)
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> tuple[Path, Path]:
-    """A store of 24 noise pictures in four classes, and the symbols."""
-    folder = tmp_path_factory.mktemp("inputs")
-    sheet = read_sheet(SHEET)
-    count = 24
-    generator = np.random.default_rng(0)
-    texts = {
-        "id": [f"g{i}" for i in range(count)],
-        "split": (["train"] * 4 + ["validation", "test"]) * 4,
-        "flag": [""] * (count - 1) + ["truncated"],
-        "reason": [""] * (count - 1) + ["cut off"],
-    }
-    with h5py.File(folder / "images.h5", "w") as file:
-        file["images"] = generator.integers(0, 256, (count, 40, 40, 3), dtype=np.uint8)
-        file["label"] = np.repeat(np.arange(4, dtype=np.int16), 6)
-        file["ra"], file["dec"] = np.linspace(10, 11, count), np.zeros(count)
-        for name, values in texts.items():
-            file.create_dataset(name, data=values, dtype=h5py.string_dtype())
-        stored = {key: CONFIG["data"][key] for key in ("crop", "stretch", "bands")} | {"size": 40}
-        file.attrs["recipe"] = json.dumps(stored)
-        file.attrs["classes"], file.attrs["names"] = json.dumps(sheet.labels), json.dumps(sheet.names)
-        file.attrs["dataset"], file.attrs["code"] = "noise", "0"
-    write_symbols(
-        sheet=SHEET,
-        size=40,
-        variants=2,
-        seed=0,
-        code="0",
-        symbols=folder / "symbols.h5",
-        drawings=folder / "drawings",
-    )
-    return folder / "images.h5", folder / "symbols.h5"
-
-
-def train(inputs, folder: Path, chosen: Recipe) -> Path:
-    folder.mkdir(exist_ok=True)
-    common = {"images": inputs[0], "symbols": inputs[1], "dataset": "noise", "code": "abc", "threads": 2}
-    align_shared(recipe=chosen, model=folder / "shared.pt", history=folder / "shared.tsv", **common)
-    align_symbol(
-        recipe=chosen, start=folder / "shared.pt", model=folder / "model.pt", history=folder / "model.tsv", **common
-    )
-    return folder / "model.pt"
-
+from tests.align.small import SHEET, recipe, train
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "none", "size": 32}
 
@@ -137,7 +48,7 @@ def test_stage_one_shares_a_tower_and_stage_two_parts_from_it(model):
 def test_history_has_a_row_an_epoch(model):
     for name, stage in (("shared.tsv", "shared"), ("model.tsv", "symbol")):
         history = pd.read_csv(model.with_name(name), sep="\t")
-        assert tuple(history.columns) == COLUMNS
+        assert tuple(history.columns) == EPOCH_COLUMNS
         assert history["stage"].tolist() == [stage]
         assert np.isfinite(history["loss"]).all()
         assert history["loss_classifier"].isna().all()
@@ -177,7 +88,7 @@ def test_image_only_run_has_a_head_and_no_text(inputs, tmp_path):
     checkpoint = load_checkpoint(train(inputs, tmp_path / "image", recipe("image_only")))
     assert checkpoint.model.text is None
     assert checkpoint.model.symbol is None
-    assert checkpoint.model.head.out_features == 4
+    assert checkpoint.model.head.linear.out_features == 4
     assert checkpoint.trained == []
 
 
@@ -219,49 +130,6 @@ def test_wrong_model_files_are_named(tmp_path):
     torch.save({"weights": {}}, tmp_path / "other.pt")
     with pytest.raises(GalaxAlignError, match="is not a GalaxAlign model"):
         load_checkpoint(tmp_path / "other.pt")
-
-
-@pytest.mark.parametrize(
-    ("name", "pretrained", "words"),
-    [
-        ("ViT-B-33", "none", "did you mean 'ViT-B-32'"),
-        ("ViT-B-32", "opnai", "did you mean 'openai'"),
-        ("ViT-B-32", "embedded", "only lite0-minilm is"),
-        ("lite0-minilm", "openai", "takes embedded or none"),
-    ],
-)
-def test_wrong_backbones_are_named(name, pretrained, words):
-    with pytest.raises(GalaxAlignError, match=words):
-        build_backbone(BackboneSettings(name=name, pretrained=pretrained, size=64), with_text=True)
-
-
-def test_open_clip_model_from_a_local_checkpoint(tmp_path):
-    settings = BackboneSettings(name="RN50", pretrained="none", size=64)
-    start = build_backbone(settings, with_text=True)
-    path = tmp_path / "rn50.pt"
-    weights = {f"visual.{name}": value for name, value in start.visual.state_dict().items()}
-    weights |= {name.removeprefix("model."): value for name, value in start.text.trunk.state_dict().items()}
-    torch.save(weights, path)
-    loaded = build_backbone(BackboneSettings(name="RN50", pretrained=str(path), size=64), with_text=True)
-    assert loaded.aligned
-    assert torch.equal(loaded.visual.conv1.weight, start.visual.conv1.weight)
-    (tmp_path / "broken.pt").write_bytes(b"")
-    with pytest.raises(GalaxAlignError, match="cannot be loaded"):
-        build_backbone(BackboneSettings(name="RN50", pretrained=str(tmp_path / "broken.pt"), size=64), with_text=True)
-
-
-def test_embedded_weights_are_the_packages_own():
-    """Lite0's first convolution as published: 32 filters of 3 x 3, no longer random, and deterministic."""
-    settings = BackboneSettings(name="lite0-minilm", pretrained="embedded", size=64)
-    first, second = (build_backbone(settings, with_text=True) for _ in range(2))
-    assert torch.equal(first.visual.trunk.conv_stem.weight, second.visual.trunk.conv_stem.weight)
-    assert torch.equal(first.visual.trunk.bn1.running_mean, second.visual.trunk.bn1.running_mean)
-    assert first.visual.trunk.bn1.running_mean.abs().max() > 0
-    first.text.eval()
-    with torch.no_grad():
-        tokens = first.text.tokens(["a spiral galaxy", "a galaxy with spiral arms", "a kitchen chair"])
-        spiral, arms, chair = torch.nn.functional.normalize(first.text.trunk(tokens), dim=-1)
-    assert spiral @ arms > spiral @ chair + 0.3
 
 
 def test_embeddings_of_a_data_set(inputs, model, tmp_path):

@@ -11,6 +11,7 @@ from astropy.table import Table
 from galaxalign.data.catalog import read_table
 from galaxalign.data.manifest import SplitRule, write_manifest
 from galaxalign.data.sources import check_source, input_files
+from galaxalign.data.votes import votes_of
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.sheet import read_sheet
 from tests.conftest import ROOT
@@ -228,6 +229,50 @@ def test_files_that_the_user_forgot(folder):
     check_source("galaxy10", {"galaxy10": {"url": "http://x", "sha256": "0"}})
 
 
+def test_voted_galaxies_of_no_class_follow_their_group_or_train(folder):
+    tree = sheet("gz2").tree
+    cast = {"t01_smooth_or_features_a01_smooth": 0.75, "t01_smooth_or_features_a02_features_or_disk": 0.25}
+    cast |= {"t01_smooth_or_features_a03_star_or_artifact": 0.0}
+    edit(
+        folder,
+        lambda table: table.assign(
+            # Galaxies 2n and 2n + 1 are a group; every second has no class, the last group and galaxy 1 neither.
+            ra=[number // 2 for number in range(40)],
+            dec="10.0",
+            people=["40"] * 39 + ["0"],
+            **{"class": [label if row % 2 == 0 and row < 38 else "" for row, label in enumerate(table["class"])]},
+            **{
+                f"{name}_{kind}": str(share)
+                for name, share in cast.items()
+                for kind in ("weighted_fraction", "debiased")
+            },
+        ),
+    )
+    (folder / "0003.jpg").unlink()
+    columns = COLUMNS | {"ra": "ra", "dec": "dec", "total": "people"}
+    settings = {"path": str(folder / "catalog.csv"), "root": str(folder), "columns": columns, "labels": "column"}
+    write_manifest(
+        source={"catalogue": settings | {"votes": "debiased"}},
+        inputs=[folder / "catalog.csv"],
+        sheet=replace(sheet("gz1"), tree=tree),
+        split=replace(SPLIT, group_by="sky"),
+        bands=(),
+        max_rejected=0.1,
+        manifest=folder / "manifest.parquet",
+    )
+    galaxies = pd.read_parquet(folder / "manifest.parquet")
+    split = list(galaxies["split"])
+    assert set(split[:38:2]) == {"train", "validation", "test"}
+    assert [split[row + 1] for row in range(0, 38, 2) if row != 2] == [
+        split[row] for row in range(0, 38, 2) if row != 2
+    ]
+    # A missing file; no class in its group; nobody asked.
+    assert (split[3], split[38], split[39]) == ("", "train", "")
+    votes = votes_of(galaxies)
+    assert votes.fractions[0, :3].tolist() == [0.75, 0.25, 0.0]
+    assert not [name for name in galaxies if name.startswith("t01")]
+
+
 def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):
     columns = {"id": "objid", "file": "file", "total": "total_classifications"}
     catalogue = {"path": str(real_data / "gz2/catalog.csv"), "root": str(real_data / "gz2"), "columns": columns}
@@ -246,5 +291,12 @@ def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):
     assert len(galaxies) == 760
     assert len(counts) == 8
     assert counts.min() >= 20
-    assert "t01_smooth_or_features_a01_smooth_debiased" in galaxies
+    votes = votes_of(galaxies)
+    assert votes.answers == sheet("gz2").tree.names
+    assert votes.known.all()
+    # Who has no class learns from votes alone; nobody of another split shares a group with them.
+    unlabelled = galaxies[galaxies["label"].isna()]
+    assert set(unlabelled["split"]) <= {"train", "validation", "test"}
+    assert (unlabelled["split"] == "train").mean() > 0.5
+    assert (galaxies["split"] != "").all()
     assert galaxies[galaxies["split"] != ""].groupby("group")["split"].nunique().max() == 1

@@ -83,6 +83,22 @@ def test_the_file_itself(folder):
     assert (folder / "rejects.tsv").read_text() == "id\tsource\tflag\treason\n"
 
 
+def test_votes_travel_with_the_pictures(folder):
+    store = build(folder)
+    assert store.votes is None
+    with pytest.raises(GalaxAlignError, match=r"images\.h5 has no votes to learn from.*to make them again"):
+        store.needed_votes()
+    table = pd.read_parquet(folder / "manifest.parquet")
+    columns = {"shape/round": 0.25, "shape/flat": 0.75, "asked/shape": 40.0}
+    table.assign(**columns).assign(**{"tone/red": np.nan, "asked/tone": 0.0}).to_parquet(folder / "manifest.parquet")
+    votes = build(folder).needed_votes()
+    assert votes.answers == ("shape/round", "shape/flat", "tone/red")
+    assert votes.questions == ("shape", "tone")
+    assert votes.fractions.dtype == votes.asked.dtype == np.float32
+    np.testing.assert_array_equal(votes.fractions[3], np.float32([0.25, 0.75, np.nan]))
+    np.testing.assert_array_equal(votes.asked[3], np.float32([40, 0]))
+
+
 def test_same_bytes_whatever_the_number_of_workers(folder, monkeypatch):
     monkeypatch.setattr("galaxalign.data.store.FEW", 0)
     table = pd.read_parquet(folder / "manifest.parquet")

@@ -1,12 +1,24 @@
-"""Labels from votes: people asked along the tree, thresholds, and the order of classes, by hand."""
+"""Votes by hand: people asked along the tree, fractions that add up, thresholds, and the order of classes."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.votes import COLUMN, LEADS_TO, labels_from_votes, people_asked, vote_columns
+from galaxalign.data.votes import (
+    COLUMN,
+    labels_from_votes,
+    people_asked,
+    vote_columns,
+    vote_table,
+    votes_of,
+)
 from galaxalign.errors import GalaxAlignError
-from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep
+from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep, read_tree
+from tests.conftest import ROOT
+
+TREE = read_tree(ROOT / "config/morphology/trees/gz2.yaml")
 
 NAMES = {
     "smooth_or_features/smooth": "t01_smooth_or_features_a01_smooth",
@@ -49,6 +61,7 @@ SHEET = ClassSheet(
     ),
     unclassified=(),
     asked=10,
+    tree=TREE,
 )
 
 
@@ -78,7 +91,8 @@ def test_people_asked_along_the_tree():
         }
     )
     total = np.array([40.0])
-    asked = {question: people_asked(table, question, total)[0] for question in LEADS_TO if question != "bulge_shape"}
+    questions = [question.name for question in TREE.questions if question.name != "bulge_shape"]
+    asked = {question: people_asked(table, question, total, TREE)[0] for question in questions}
     assert asked == pytest.approx(
         {
             "smooth_or_features": 40,
@@ -120,17 +134,60 @@ def test_enough_people_must_have_been_asked():
 @pytest.mark.parametrize(
     ("classes", "kind", "words"),
     [
-        (
-            (galaxy_class("x", spirals__spiral=0.5),),
-            "debiased",
-            "'spirals/spiral' asks no question.*did you mean 'spiral'",
-        ),
         ((galaxy_class("x", spiral__sprial=0.5),), "debiased", "no column of debiased votes for 'spiral/sprial'"),
         ((galaxy_class("x", spiral__spiral=0.5),), "fraction", "no columns of fraction votes"),
         ((galaxy_class("x"),), "debiased", "class 'x' of class sheet three has no `votes`"),
     ],
 )
 def test_wrong_rules_are_named(classes, kind, words):
-    sheet = ClassSheet(name="three", source="", classes=classes, unclassified=(), asked=10)
+    sheet = replace(SHEET, classes=classes)
     with pytest.raises(GalaxAlignError, match=words):
         labels_from_votes(votes(a={}), np.array([40.0]), sheet, kind)
+
+
+def test_a_sheet_without_a_tree_makes_no_labels():
+    with pytest.raises(GalaxAlignError, match="class sheet three has no `tree`"):
+        labels_from_votes(votes(a={}), np.array([40.0]), replace(SHEET, tree=None), "debiased")
+
+
+def test_fractions_add_up_to_one_and_what_nobody_was_asked_is_unknown():
+    table = votes(
+        one={"smooth_or_features/smooth": 0.3, "smooth_or_features/features_or_disk": 0.9},
+        none={},
+        unknown={"smooth_or_features/smooth": np.nan},
+    )
+    found = votes_of(vote_table(table, np.array([40.0, 40.0, 40.0]), TREE, "debiased"))
+    assert found.answers == TREE.names
+    assert found.questions == tuple(question.name for question in TREE.questions)
+    assert found.fractions[0, :3] == pytest.approx([0.25, 0.75, 0.0])
+    assert np.isnan(found.fractions[1:, :3]).all()
+    # The catalogue lacks `edgeon/yes`, and with it the question of the bulge's shape.
+    assert np.isnan(found.fractions[:, 3:5]).all()
+    assert np.isnan(found.asked[:, found.questions.index("bulge_shape")]).all()
+    assert found.asked[0, :2] == pytest.approx([40.0, 36.0])
+    assert found.known.tolist() == [True, False, False]
+
+
+def test_no_votes_in_a_table_without_them():
+    assert votes_of(pd.DataFrame({"id": ["a"], "label": ["round"]})) is None
+
+
+@pytest.mark.parametrize("kind", ["debiased", "weighted_fraction"])
+def test_votes_of_real_galaxies(real_data, kind):
+    catalogue = pd.read_csv(real_data / "gz2/catalog.csv")
+    total = catalogue["total_classifications"].to_numpy(np.float64)
+    found = votes_of(vote_table(catalogue, total, TREE, kind))
+    assert found.fractions.shape == (760, 37)
+    assert found.asked.shape == (760, 11)
+    assert found.known.all()
+    for index, question in enumerate(TREE.questions):
+        own = found.fractions[:, TREE.question_of == index]
+        known = np.isfinite(own).all(axis=1)
+        assert (known | np.isnan(own).all(axis=1)).all()
+        np.testing.assert_allclose(own[known].sum(axis=1), 1, atol=1e-5)
+        # Unknown are questions that nobody, or less than one of the weighted people, came to, with one exception.
+        assert (found.asked[~known, index] < 1.1).sum() >= (~known).sum() - 1
+        if question.leads:
+            before = found.questions.index(question.leads[0].partition("/")[0])
+            assert (found.asked[:, index] <= found.asked[:, before] + 1e-4).all()
+    assert (found.asked[:, 0] == total.astype(np.float32)).all()

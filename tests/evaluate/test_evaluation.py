@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from galaxalign.errors import GalaxAlignError
-from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run, write_metrics
+from galaxalign.evaluate.embeddings import read_embeddings
+from galaxalign.evaluate.evaluation import EvaluationSettings, class_scores, evaluate_run, write_metrics
 from galaxalign.evaluate.tables import COLUMNS, read_metrics, summary, tidy, write_tables
 from tests.synthetic_results import LABELS, write_embeddings
 
@@ -71,6 +72,29 @@ def test_a_run_is_measured_by_what_it_trained(folder):
     with h5py.File(path, "a") as file:
         del file["texts"]
     assert list(evaluate_run(path, SETTINGS)["classification"]) == ["symbol", "probe"]
+
+
+def test_a_run_that_learned_from_votes_is_judged_by_its_answers(folder):
+    path = write_embeddings(folder / "votes.h5", noise=0.0)
+    with h5py.File(path, "a") as file:
+        galaxies, label = file["galaxies/embedding"][:], file["galaxies/label"][:]
+        directions = np.stack([galaxies[label == index][0] for index in range(4)])
+        group = file.create_group("answers")
+        # Two questions of two answers: the answers 0 and 1 lead to classes 0 and 1, 2 and 3 to 2 and 3.
+        group["symbols"] = group["texts"] = directions
+        group["text_answers"], group["questions"] = np.arange(4), np.array([0, 0, 1, 1])
+        group["shown"], group["paths"] = np.eye(4, dtype=bool), np.eye(4, dtype=bool)
+    measured = evaluate_run(path, SETTINGS)["classification"]
+    assert list(measured) == ["text", "symbol", "fused", "probe"]
+    scores = class_scores(read_embeddings(path))
+    for logs in scores.values():
+        np.testing.assert_allclose(np.exp(logs).reshape(-1, 2, 2).sum(2), 1)
+        # A question that its class never came to is a guess.
+        assert (logs[label == 0, 0] > -1e-3).all()
+    with h5py.File(path, "a") as file:
+        del file["answers/texts"], file["texts"]
+        file.attrs["trained"] = json.dumps(["symbol"])
+    assert list(class_scores(read_embeddings(path))) == ["symbol"]
 
 
 def test_flagged_and_unlabelled_galaxies_are_not_judged(folder):

@@ -8,11 +8,12 @@ import torch
 from observations import CAMERA, FLUX, LOOK, picture
 from spirals import measured_hand
 
+from galaxalign.symbols import profiles
 from galaxalign.symbols.appearance import Band
 from galaxalign.symbols.drawing import draw
 from galaxalign.symbols.geometry import Geometry
 from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.rendering import render
+from galaxalign.symbols.rendering import BATCH, render
 
 SIZE, SCALE = 112, CAMERA.pixel_scale
 SPIRAL = Geometry(disk=1.0, arms=2, pitch=18.0, arm_width=0.1, arm_strength=0.9)
@@ -58,6 +59,35 @@ def test_sersic_profiles_through_the_air_are_galsims(index, axis_ratio, angle, x
 def test_the_light_of_all_components_adds_up(geometry):
     total = picture(geometry, 256, radius=6.0, disk_scale=0.2)[0].sum()
     assert total == pytest.approx(FLUX, rel=0.05)
+
+
+def test_fitted_profiles_are_the_special_functions():
+    x = torch.logspace(-4, 1.5, 500)
+    z, height = torch.tensor([0.0, 0.05, 0.3])[:, None], torch.tensor(0.1)
+    expected = x * torch.special.modified_bessel_k1(x) / torch.pi / torch.cosh(z / height).square() / (2 * height)
+    seen = profiles.edge_on_disk(x, z, torch.tensor(1.0), height)
+    assert np.allclose(seen, expected, rtol=2e-3, atol=1e-12)
+    sharpness = torch.linspace(1.2, 12, 100)[:, None]
+    turn = torch.linspace(-np.pi, np.pi, 1001)[:-1].expand(100, -1)
+    assert np.allclose(profiles.spiral_ridge(turn, sharpness).mean(1), 1, atol=3e-3)
+
+
+@pytest.mark.parametrize("hand", [-1, 1])
+@pytest.mark.parametrize("angle", [0.0, 70.0])
+def test_a_tail_turns_by_150_degrees_with_its_hand(hand, angle):
+    tail = (
+        picture(Geometry(tails=1, tail_length=1.2, hand=hand), angle=angle)[0]
+        - 0.9 * picture(Geometry(), angle=angle)[0]
+    )
+    along = np.linspace(0, 1, 24)
+
+    def on_path(hand: int) -> np.ndarray:
+        heading = np.radians(angle + 180 + hand * (150 * along - 35))
+        start = 0.25 * np.exp(1j * np.radians(angle + 180))
+        path = (start + (np.exp(1j * heading) * 1.8 / 24).cumsum()) * LOOK.radius / SCALE + (1 + 1j) * (SIZE - 1) / 2
+        return tail[path.imag.round().astype(int), path.real.round().astype(int)]
+
+    assert (on_path(hand)[16:] > 2 * on_path(-hand)[16:].clip(0)).all()
 
 
 def test_a_companion_brings_its_own_light():
@@ -145,6 +175,26 @@ def test_the_same_seed_gives_the_same_picture_and_a_batch_is_of_single_ones():
     together = render(smooth, [LOOK] * 3, CAMERA, torch.Generator().manual_seed(0), 48)
     for alone, one in zip(smooth, together, strict=True):
         assert np.allclose(picture(alone, 48), one, atol=1e-4)
+
+
+def test_many_galaxies_keep_their_order_whatever_the_threads():
+    shapes = [Geometry(), SPIRAL, Geometry(edge_on=True, disk=1.0, axis_ratio=0.2)] * BATCH
+    looks = [replace(LOOK, angle=7.0 * number, radius=4.0 + 0.1 * number) for number in range(len(shapes))]
+    camera = replace(CAMERA, stars=5.0, galaxies=20.0)
+    before = torch.get_num_threads()
+    stacks = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            stacks.append(render(shapes, looks, camera, torch.Generator().manual_seed(5), 32))
+            assert torch.get_num_threads() == threads
+        calm = render(shapes, looks, CAMERA, torch.Generator().manual_seed(5), 32)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*stacks)
+    for number in range(0, len(shapes), 3):
+        alone = picture(shapes[number], 32, angle=looks[number].angle, radius=looks[number].radius)
+        assert np.allclose(alone, calm[number], atol=1e-4 * alone.max())
 
 
 @pytest.mark.parametrize("name", list(SYMBOLS))

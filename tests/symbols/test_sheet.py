@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -11,15 +12,19 @@ import yaml
 
 from galaxalign.data.votes import labels_from_votes
 from galaxalign.errors import GalaxAlignError
-from galaxalign.symbols.sheet import ClassSheet, VoteStep, read_sheet
+from galaxalign.symbols.library import SYMBOLS
+from galaxalign.symbols.sheet import ClassSheet, VoteStep, read_sheet, read_tree
+from galaxalign.symbols.tree import DecisionTree
 from tests.conftest import ROOT
 
+TREE = ROOT / "config/morphology/trees/gz2.yaml"
 SHEETS = sorted((ROOT / "config/morphology").glob("*.yaml"))
 
 PLAIN = """
 name: sheet
 source: a test
 asked: 5
+tree: gz2
 unclassified: [dont know]
 classes:
   - label: round
@@ -36,7 +41,9 @@ classes:
 
 @pytest.fixture
 def write(tmp_path):
-    """A class sheet with one text replaced by another."""
+    """A class sheet with one text replaced by another, beside the tree of Galaxy Zoo 2."""
+    (tmp_path / "trees").mkdir()
+    shutil.copy(TREE, tmp_path / "trees")
 
     def with_change(old="", new=""):
         assert old in PLAIN
@@ -84,6 +91,9 @@ def test_only_galaxy_zoo_1_names_a_hand():
         ("dont know", "Z", r"class 'Z': the label occurs 2 times"),
         ("texts: [a round", "text: [a round", r"class 'round': there is no key 'text': did you mean 'texts'"),
         ("asked: 5\n", "", r"class 'round', key 'votes': a vote rule needs the sheet's key 'asked'.*add it"),
+        ("tree: gz2\n", "", r"class 'round', key 'votes': a vote rule needs the sheet's key 'tree'.*add it"),
+        ("tree: gz2", "tree: gz3", r"key 'tree': there is no .*gz3.yaml: did you mean 'gz2'"),
+        ("rounded/comp", "rounded/kom", r"'rounded/komletely_round' is no answer .* gz2; did you mean 'rounded/comp"),
         ("at_least: 0.6", "at_least: 60", r"class 'round', key 'votes.0.at_least': 60 is greater"),
         ("at_least: 0.6", "at_lest: 0.6", r"class 'round', key 'votes.0': there is no key 'at_lest'"),
         ("source: a test", "sources: a test", r"sheet.yaml: there is no key 'sources': did you mean 'source'"),
@@ -127,8 +137,67 @@ def test_each_class_of_gz2_has_enough_real_galaxies(real_data):
     assert counts[None] < 0.3 * len(votes)
 
 
-def test_the_schema_describes_every_key():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/morphology.schema.yaml").read_text())
-    for part in (schema, schema["$defs"]["class"], schema["$defs"]["step"]):
+def test_the_tree_of_galaxy_zoo_2():
+    tree = read_tree(TREE)
+    assert len(tree.questions) == 11
+    assert len(tree.names) == len(set(tree.names)) == 37
+    assert np.bincount(tree.question_of).tolist() == [3, 2, 2, 2, 4, 2, 3, 7, 3, 3, 6]
+    assert all(3 <= len(answer.texts) <= 5 for answer in tree.answers)
+    texts = [text for answer in tree.answers for text in answer.texts]
+    assert len(set(texts)) == len(texts)
+    # Each symbol of the library that was drawn for an answer shows it.
+    for name, symbol in SYMBOLS.items():
+        if symbol.answer in tree.names:
+            assert name in tree.answers[tree.names.index(symbol.answer)].symbols, name
+    assert tree.shown.shape == (37, len(tree.symbols))
+    assert tree.shown.any(axis=1).all()
+    assert [tree.names[row] for row in np.flatnonzero(tree.shown[:, tree.symbols.index("spiral")])] == [
+        "edgeon/no",
+        "spiral/spiral",
+        "odd/no",
+    ]
+    assert tree.question("odd").leads == ("smooth_or_features/star_or_artifact", False)
+    assert tree.question("arms_number").leads == ("spiral/spiral", True)
+    assert tree.question("smooth_or_features").leads is None
+    assert DecisionTree.from_dict(json.loads(json.dumps(tree.to_dict()))) == tree
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "after: spiral/spiral",
+            "after: spiral/spirals",
+            r"question 'arms_winding', key 'after': 'spiral/spirals' is no",
+        ),
+        ("    after: edgeon/no\n", "", r"question 'bar': the first question, and no other, lacks the key 'after'"),
+        ("name: bar\n    after", "name: edgeon\n    after", r"question 'edgeon' occurs twice; rename one"),
+        (
+            "[smooth_cigar]",
+            "[smooth_zigar]",
+            r"answer 'rounded/cigar_shaped', key 'symbols': .*did you mean 'smooth_cig",
+        ),
+        ('name: "2"', 'name: "1"', r"answer 'arms_number/1' occurs twice"),
+        (
+            "after: edgeon/yes",
+            "afer: edgeon/yes",
+            r"question 'bulge_shape': there is no key 'afer': did you mean 'after'",
+        ),
+        ("name: gz2", "name: gz", r"key 'name': is 'gz' in a file called gz2.yaml"),
+    ],
+)
+def test_a_wrong_tree_is_named(tmp_path, old, new, said):
+    text = TREE.read_text()
+    assert old in text
+    (tmp_path / "gz2.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(GalaxAlignError, match=said) as raised:
+        read_tree(tmp_path / "gz2.yaml")
+    assert "gz2.yaml" in str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "parts"), [("morphology", ["class", "step"]), ("tree", ["question", "answer"])])
+def test_the_schema_describes_every_key(name, parts):
+    schema = yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
+    for part in (schema, *(schema["$defs"][part] for part in parts)):
         assert part["additionalProperties"] is False
         assert all("description" in entry or "$ref" in entry for entry in part["properties"].values())

@@ -38,6 +38,20 @@ def test_rows_follow_the_sheet_and_hold_the_canonical_drawings(tmp_path):
         np.testing.assert_array_equal(image, np.repeat(draw(SYMBOLS[name].geometry, 48)[..., None], 3, axis=-1))
 
 
+def test_a_decision_tree_brings_each_of_its_symbols_once(tmp_path):
+    drawn = read_symbols(write(tmp_path / "a", sheet=ROOT / "config/morphology/gz2.yaml", size=24, variants=2))
+    tree = drawn.sheet.tree
+    assert drawn.tree.names == tree.symbols
+    assert drawn.tree.images.shape == (len(tree.symbols), 24, 24, 3)
+    assert drawn.tree.views.shape == (len(tree.symbols), 2, 24, 24)
+    # A symbol looks the same for its class and for its answer.
+    row, own = drawn.names.index("merger_tidal"), drawn.tree.names.index("merger_tidal")
+    np.testing.assert_array_equal(drawn.tree.images[own], drawn.images[row])
+    np.testing.assert_array_equal(drawn.tree.views[own], drawn.views[row])
+    assert {path.stem for path in (tmp_path / "a/symbols").iterdir()} == {*drawn.names, *tree.symbols}
+    assert read_symbols(write(tmp_path / "b")).tree is None
+
+
 def test_attributes_name_classes_hand_and_code(tmp_path):
     with h5py.File(write(tmp_path / "a")) as file:
         assert json.loads(file.attrs["classes"])[1] == "clockwise spiral"

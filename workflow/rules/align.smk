@@ -3,9 +3,12 @@ rule align_shared:
     input:
         images=rules.images.output.images,
         symbols=rules.symbols.output.symbols,
+        look=look_of,
+        start=start_of,
     output:
         model="<results>/{dataset}/{run}/shared.pt",
         history="<results>/{dataset}/{run}/shared.tsv",
+        steps="<results>/{dataset}/{run}/shared_steps.tsv",
     log:
         "<logs>/align_shared/{dataset}/{run}.log",
     benchmark:
@@ -27,10 +30,13 @@ rule align_symbol:
     input:
         images=rules.images.output.images,
         symbols=rules.symbols.output.symbols,
-        start=rules.align_shared.output.model,
+        look=look_of,
+        start=start_of,
+        shared=rules.align_shared.output.model,
     output:
         model="<results>/{dataset}/{run}/model.pt",
         history="<results>/{dataset}/{run}/model.tsv",
+        steps="<results>/{dataset}/{run}/model_steps.tsv",
     log:
         "<logs>/align_symbol/{dataset}/{run}.log",
     benchmark:

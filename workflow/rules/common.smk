@@ -10,15 +10,33 @@ def sheet_of(wildcards):
     )
 
 
+def tree_of(wildcards):
+    """The decision tree that a data set's class sheet names."""
+    sheet = yaml.safe_load(Path(sheet_of(wildcards)).read_text())
+    return f"config/morphology/trees/{sheet['tree']}.yaml" if "tree" in sheet else []
+
+
 def recipe_of(wildcards):
     """Complete recipe of a run."""
     return recipe_settings(config, wildcards.run)
 
 
 def first_stage_of(wildcards):
-    """What of a recipe decides stage 1, so that a change of stage 2 does not train it again."""
-    recipe = recipe_of(wildcards)
-    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}}
+    """What of a recipe decides stage 1."""
+    return first_stage(recipe_of(wildcards))
+
+
+def start_of(wildcards):
+    """The model of another run that a run starts from."""
+    start = recipe_of(wildcards)["start"]
+    return [] if start == "none" else f"<results>/{wildcards.dataset}/{start}/model.pt"
+
+
+def look_of(wildcards):
+    """What the survey looks like, for runs with rendered galaxies that match it."""
+    living = recipe_of(wildcards)["living"]
+    used = living["share"] and living["matched"]
+    return f"<results>/{wildcards.dataset}/look.json" if used else []
 
 
 def inputs_of(wildcards):

@@ -5,6 +5,7 @@ rule simulated_survey:
     """Render a survey that does not exist, as FITS cutouts with a catalogue."""
     input:
         sheet=sheet_of,
+        tree=tree_of,
     output:
         images=directory("<results>/{dataset}/raw/images"),
         catalog="<results>/{dataset}/raw/catalog.csv",
@@ -39,6 +40,7 @@ rule manifest:
     input:
         files=inputs_of,
         sheet=sheet_of,
+        tree=tree_of,
     output:
         manifest="<results>/{dataset}/manifest.parquet",
     log:
@@ -59,6 +61,7 @@ rule images:
         manifest=rules.manifest.output.manifest,
         pictures=pictures_of,
         sheet=sheet_of,
+        tree=tree_of,
     output:
         images="<results>/{dataset}/images.h5",
         rejects="<results>/{dataset}/rejects.tsv",

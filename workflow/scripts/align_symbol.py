@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import align_symbol
+from galaxalign.align.stages import Source, align_symbol
 from galaxalign.logs import log_to
 
 if TYPE_CHECKING:
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with log_to(snakemake.log[0]):
         align_symbol(
-            images=Path(snakemake.input.images),
-            symbols=Path(snakemake.input.symbols),
-            start=Path(snakemake.input.start),
-            recipe=Recipe.from_dict(snakemake.params.recipe),
-            dataset=snakemake.wildcards.get("dataset"),
-            code=snakemake.params.code,
-            threads=snakemake.threads,
+            Source(
+                images=Path(snakemake.input.images),
+                symbols=Path(snakemake.input.symbols),
+                look=Path(snakemake.input.look) if snakemake.input.look else None,
+                start=Path(snakemake.input.start) if snakemake.input.start else None,
+                dataset=snakemake.wildcards.get("dataset"),
+                code=snakemake.params.code,
+                threads=snakemake.threads,
+                memory=float(snakemake.resources.get("mem_mb")) * 1e6 / 2,
+            ),
+            Recipe.from_dict(snakemake.params.recipe),
+            shared=Path(snakemake.input.shared),
             model=Path(snakemake.output.model),
             history=Path(snakemake.output.history),
+            steps=Path(snakemake.output.steps),
         )

@@ -1,0 +1,62 @@
+"""Training that was broken off goes on where it was, to the same weights."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from galaxalign.align.files import save_whole
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two saved states within an epoch.
+INTERVAL = 120.0
+
+
+def fingerprint(**made_by: Any) -> str:
+    """Twelve digits of all that decides the course of a stage: recipe, code, and the files it reads."""
+    plain = json.dumps(made_by, sort_keys=True, default=str)
+    return hashlib.sha256(plain.encode()).hexdigest()[:12]
+
+
+def file_mark(path: Path | None) -> tuple[str, int, int] | None:
+    """Name, size and time of a file: enough to see that a store was made anew."""
+    if path is None:
+        return None
+    found = path.stat()
+    return path.name, found.st_size, found.st_mtime_ns
+
+
+class StateFile:
+    """The state of a stage in a file beside its output; whoever asks with another fingerprint gets none."""
+
+    def __init__(self, path: Path, mark: str) -> None:
+        self.path, self.mark = path, mark
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """What `save` kept; None where there is none that fits."""
+        if not self.path.exists():
+            return None
+        try:
+            content = torch.load(self.path, weights_only=True, map_location=device)
+        except Exception as error:  # whatever is wrong with it, training can begin again
+            logger.warning("%s cannot be read (%s): the stage begins anew", self.path, type(error).__name__)
+            return None
+        if content.get("mark") != self.mark:
+            logger.warning(
+                "%s is the state of another recipe, code or input: it is not used, and the stage begins anew", self.path
+            )
+            return None
+        state: dict[str, Any] = content["state"]
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state."""
+        save_whole(self.path, {"mark": self.mark, "state": state})
+
+    def remove(self) -> None:
+        """Forget it, once the output is there."""
+        self.path.unlink(missing_ok=True)

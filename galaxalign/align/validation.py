@@ -1,0 +1,39 @@
+"""How a model does on the validation galaxies by its recipe's own classifier."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxalign.align.batches import Galaxies
+from galaxalign.align.classification import ClassPrompts, class_scores
+from galaxalign.align.inference import BATCH, embed_all
+from galaxalign.align.model import TriModalModel
+from galaxalign.align.recipe import Recipe
+from galaxalign.evaluate.metrics import accuracy, confusion, macro_f1
+
+
+def validation_scores(
+    model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: Galaxies
+) -> NDArray[np.float64] | None:
+    """Scores (N, C) of the recipe's own classifier; None for a probe, or without galaxies."""
+    if recipe.classifier == "probe" or len(galaxies) == 0:
+        return None
+    embeddings, logits = embed_all(model, _batches(galaxies), recipe.backbone.size)
+    return class_scores(model, recipe, prompts, embeddings, logits)
+
+
+def validate(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: Galaxies) -> dict[str, float]:
+    """Accuracy and macro-F1 on the validation galaxies, where there are any."""
+    scores = validation_scores(model, recipe, prompts, galaxies)
+    if scores is None:
+        return {}
+    matrix = confusion(galaxies.labels.numpy(), scores.argmax(1), prompts.classes)
+    return {"validation_accuracy": float(accuracy(matrix)), "validation_macro_f1": float(macro_f1(matrix))}
+
+
+def _batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
+    import torch
+
+    for indices in torch.arange(len(galaxies)).split(BATCH):
+        yield galaxies.pictures(indices).numpy()

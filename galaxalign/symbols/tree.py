@@ -1,0 +1,134 @@
+"""Decision trees: the questions volunteers are asked, and how each answer looks and is said."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: ``question/answer``, keys of `library.SYMBOLS` (none if it shows nothing), and texts."""
+
+    name: str
+    symbols: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, the answer that leads to it (``question/answer`` or ``not question/answer``) and its answers.
+
+    `after` is None for the first question, which everybody is asked.
+    """
+
+    name: str
+    after: str | None
+    answers: tuple[Answer, ...]
+
+    @property
+    def leads(self) -> tuple[str, bool] | None:
+        """The answer that leads here, and whether those are asked who gave it (or else those who gave another)."""
+        return None if self.after is None else (self.after.removeprefix("not "), not self.after.startswith("not "))
+
+
+@dataclass(frozen=True)
+class DecisionTree:
+    """Questions in an order in which each comes after those that lead to it."""
+
+    name: str
+    source: str
+    questions: tuple[Question, ...]
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Every answer, question by question; A of them."""
+        return tuple(answer for question in self.questions for answer in question.answers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``question/answer`` of every answer."""
+        return tuple(answer.name for answer in self.answers)
+
+    @property
+    def question_of(self) -> NDArray[np.int64]:
+        """Index (A,) of the question of each answer."""
+        return np.repeat(np.arange(len(self.questions)), [len(question.answers) for question in self.questions])
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of all symbols, each once, in order of appearance; S of them."""
+        return tuple(dict.fromkeys(symbol for answer in self.answers for symbol in answer.symbols))
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Whether a symbol shows an answer, (A, S)."""
+        return np.array([[symbol in answer.symbols for symbol in self.symbols] for answer in self.answers], bool)
+
+    def question(self, name: str) -> Question:
+        """A question by name; KeyError where there is none."""
+        return {question.name: question for question in self.questions}[name]
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "DecisionTree":
+        """The tree that a checked file says, whose answers are named within their question."""
+        return cls(
+            name=plain["name"],
+            source=plain["source"],
+            questions=tuple(
+                Question(
+                    name=entry["name"],
+                    after=entry.get("after"),
+                    answers=tuple(
+                        Answer(
+                            name=f"{entry['name']}/{answer['name']}",
+                            symbols=tuple(answer["symbols"]),
+                            texts=tuple(answer["texts"]),
+                        )
+                        for answer in entry["answers"]
+                    ),
+                )
+                for entry in plain["questions"]
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values as in a file, for JSON and for checkpoints."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "questions": [
+                {"name": question.name}
+                | ({} if question.after is None else {"after": question.after})
+                | {
+                    "answers": [
+                        {
+                            "name": answer.name.partition("/")[2],
+                            "symbols": list(answer.symbols),
+                            "texts": list(answer.texts),
+                        }
+                        for answer in question.answers
+                    ]
+                }
+                for question in self.questions
+            ],
+        }
+
+
+def complaint_of(tree: DecisionTree) -> str | None:
+    """What a schema cannot see is wrong with the order of questions, or None."""
+    before: dict[str, int] = {}
+    for place, question in enumerate(tree.questions):
+        if question.name in {earlier.name for earlier in tree.questions[:place]}:
+            return f"question {question.name!r} occurs twice; rename one"
+        if (question.leads is None) != (place == 0):
+            return f"question {question.name!r}: the first question, and no other, lacks the key 'after'; correct it"
+        if question.leads is not None and question.leads[0] not in before:
+            return f"question {question.name!r}, key 'after': {question.leads[0]!r} is no answer of an earlier question"
+        for answer in question.answers:
+            if answer.name in before:
+                return f"answer {answer.name!r} occurs twice; rename one"
+            before[answer.name] = place
+    return None

@@ -1,0 +1,73 @@
+"""`python -m galaxalign.align` on a machine without Snakemake."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from galaxalign.align.checkpoint import load_checkpoint
+from tests.conftest import ROOT
+
+OVERLAY = {
+    "datasets": {"noise": {"morphology": "galaxymnist", "source": {"galaxy10": {"path": "$NO_SUCH_FOLDER/a.h5"}}}},
+    "recipe": {
+        "backbone": {"name": "timm/test_efficientnet", "pretrained": "none", "size": 32},
+        "batch_size": 8,
+    },
+    "runs": {
+        "image_only": {"stages": {"shared": {"epochs": 1}}},
+        "matched": {"living": {"share": 0.5}, "start": "image_only"},
+    },
+}
+# Importing what is None fails, as importing what is not installed does.
+ALONE = "import runpy, sys; sys.modules['snakemake'] = None; runpy.run_module('galaxalign.align', run_name='__main__')"
+
+
+@pytest.fixture
+def folder(inputs, tmp_path) -> Path:
+    """Where a user would start: the configuration, an overlay, and the stores of a data set."""
+    for name in ("config", "workflow"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(OVERLAY))
+    stores = tmp_path / "results/noise"
+    stores.mkdir(parents=True)
+    for path in inputs:
+        (stores / path.name).symlink_to(path)
+    return tmp_path
+
+
+def align(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", ALONE, *words, "--configfile", "mine.yaml"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_run_is_trained_without_snakemake_and_leaves_the_files_of_the_workflow(folder):
+    done = align(folder, "--dataset", "noise", "--run", "image_only")
+    assert done.returncode == 0, done.stderr
+    promised = re.findall(r'"<results>/\{dataset\}/\{run\}/(\S+)"', (ROOT / "workflow/rules/align.smk").read_text())
+    made = sorted(path.name for path in (folder / "results/noise/image_only").iterdir())
+    assert made == sorted(promised)
+    model = load_checkpoint(folder / "results/noise/image_only/model.pt")
+    assert (model.stage, model.dataset, model.recipe.backbone.name) == ("symbol", "noise", "timm/test_efficientnet")
+    assert list(load_checkpoint(folder / "results/noise/image_only/shared.pt").recipe.stages) == ["shared"]
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(folder):
+    (folder / "results/noise/symbols.h5").unlink()
+    done = align(folder, "--dataset", "noise", "--run", "matched")
+    assert done.returncode == 1
+    assert (
+        "snakemake --cores all results/noise/symbols.h5 results/noise/look.json results/noise/image_only/model.pt "
+        "--configfile mine.yaml" in done.stderr
+    )
+
+
+def test_a_wrong_name_is_told_before_anything_is_read(folder):
+    done = align(folder, "--dataset", "nose", "--run", "galaxalign")
+    assert done.returncode == 1
+    assert "did you mean 'noise'?" in done.stderr

@@ -1,0 +1,57 @@
+"""Rates by layer, decay of matrices alone, and averaged weights."""
+
+import pytest
+import torch
+
+from galaxalign.align.backbones import BackboneSettings, build_backbone
+from galaxalign.align.model import TriModalModel
+from galaxalign.align.optimizer import AveragedWeights, build_optimizer
+from tests.align.small import recipe
+
+
+@pytest.fixture(scope="module")
+def model() -> TriModalModel:
+    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32)
+    return TriModalModel(build_backbone(settings, with_text=True), temperature=0.07, dropout=0.0)
+
+
+def groups_of(model, chosen):
+    """Learning rate and decay of each trained weight, by name."""
+    optimizer = build_optimizer(model, chosen.stages["shared"], chosen)
+    found = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
+    return {name: found[id(weight)] for name, weight in model.named_parameters() if id(weight) in found}
+
+
+def test_the_rate_falls_from_the_output_to_the_stem(model):
+    groups = groups_of(model, recipe(optimizer={"layer_decay": 0.5}))
+    rates = [groups[f"image.trunk.{name}.weight"]["lr"] for name in ("conv_stem", "blocks.0.0.conv_dw", "conv_head")]
+    assert rates[0] == pytest.approx(0.5 * rates[1])
+    assert rates[1] == pytest.approx(rates[2] * 0.5**7)
+    assert rates[2] == recipe().stages["shared"].learning_rate.tower
+    assert groups["text.projection.weight"]["lr"] == recipe().stages["shared"].learning_rate.new
+
+
+def test_only_matrices_are_decayed_and_locked_or_unreached_weights_are_left_out(model):
+    groups = groups_of(model, recipe())
+    decayed = {name for name, group in groups.items() if group["weight_decay"]}
+    weights = dict(model.named_parameters())
+    assert decayed == {name for name in groups if weights[name].ndim >= 2}
+    assert not any(name.startswith("text.trunk") for name in groups)
+    images = {"image_text": 0.0, "symbol_text": 0.0, "classifier": 1.0}
+    alone = groups_of(model, recipe(stages={"shared": {"weights": images}}))
+    assert {name.split(".")[0] for name in alone} == {"image"}
+
+
+def test_the_average_follows_the_weights_and_can_be_taken_back():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    average = AveragedWeights(layer, decay=0.5)
+    expected = 0.0
+    for step, value in enumerate((1.0, 2.0, 3.0), 1):
+        torch.nn.init.constant_(layer.weight, value)
+        average.update(layer)
+        expected += (1 - min(0.5, (1 + step) / (10 + step))) * (value - expected)
+    average.exchange(layer)
+    assert layer.weight.item() == pytest.approx(expected)
+    average.exchange(layer)
+    assert layer.weight.item() == 3.0

@@ -1,0 +1,96 @@
+"""A step gives the same gradients whole, in parts, and shared between processes."""
+
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed as dist
+
+from galaxalign.align.backbones import build_backbone
+from galaxalign.align.batches import RENDERED, Batch
+from galaxalign.align.model import Head, TriModalModel
+from galaxalign.align.optimizer import choose_trained
+from galaxalign.align.recipe import Recipe
+from galaxalign.align.stages import read_inputs
+from galaxalign.align.step import Step
+from galaxalign.align.training import set_training_mode
+from tests.align.small import recipe, source
+
+STILL = {"rotate": False, "flip": False, "zoom": 0.0, "shift": 0.0, "brightness": 0.0, "noise": 0.0}
+WEIGHTS = {"image_text": 1.0, "symbol_text": 0.7, "image_symbol": 0.5, "classifier": 0.3}
+MIXED = {"living": {"share": 0.25, "matched": False}, "stages": {"shared": {"weights": WEIGHTS}}, "batch_size": 7}
+BATCH = Batch(torch.tensor([0, 5, RENDERED, 9, 13, 2, RENDERED]), torch.tensor([0, 1, 3, 2, 3, 0, 1]))
+
+
+def gradients(
+    inputs: tuple[Path, Path], chosen: Recipe, own_tower: bool, batch: Batch = BATCH
+) -> dict[str, torch.Tensor]:
+    """Gradients of one step by name, and its losses, of a model that is the same in every process."""
+    torch.manual_seed(0)
+    material = read_inputs(source(inputs), chosen).material
+    model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=chosen.dropout)
+    model.head = Head(model.width, 4, unit=False)
+    if own_tower:
+        model.own_symbol_tower()
+    choose_trained(model, chosen.stages["shared"], chosen)
+    set_training_mode(model, chosen.stages["shared"], chosen)
+    step = Step(model, name="shared", recipe=chosen, material=material)
+    own = step.own(step.pieces(batch))
+    real = [material.train.pictures(piece.indices[piece.indices != RENDERED]) for piece in own]
+    losses = step.gradients(3, batch, own, real, torch.amp.GradScaler("cpu", enabled=False))
+    found = {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
+    return found | {f"loss {name}": value for name, value in losses.items()}
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert set(first) == set(second)
+    for name, value in first.items():
+        assert torch.allclose(value, second[name], rtol=1e-3, atol=1e-5 * float(value.abs().max()) + 1e-7), name
+
+
+@pytest.mark.parametrize("own_tower", [False, True])
+@pytest.mark.parametrize("targets", ["class", "identity"])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(inputs, targets, own_tower):
+    still = MIXED | {"augment": STILL, "targets": targets, "living": {"share": 0.0, "matched": False}}
+    batch = Batch(torch.tensor([0, 5, 11, 9, 13, 2, 8]), torch.tensor([0, 1, 2, 2, 3, 0, 2]))
+    whole = gradients(inputs, recipe(**still), own_tower, batch)
+    parts = gradients(inputs, recipe(accumulate=3, **still), own_tower, batch)
+    assert {"image.conv1.weight", "logit_scale", "head.linear.weight", "loss image_symbol"} <= set(whole)
+    assert_same(whole, parts)
+
+
+def _work(rank: int, port: int, inputs: tuple[Path, Path], model: Path, chosen: Recipe, folder: Path) -> None:
+    from galaxalign.align.backbones import declare_torchvision
+
+    declare_torchvision()
+    import open_clip
+
+    open_clip.add_model_config(model)
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+    dist.init_process_group("gloo")
+    torch.save(gradients(inputs, chosen, own_tower=True), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(("targets", "accumulate"), [("class", 1), ("class", 2), ("identity", 1)])
+def test_two_processes_give_the_loss_and_gradients_of_one(inputs, tiny, tmp_path, targets, accumulate):
+    """With augmentation, dropout and rendered galaxies: the pieces of a batch have draws of their own."""
+    chosen = {**MIXED, "targets": targets, "dropout": 0.2}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = (port, inputs, tiny, recipe(accumulate=accumulate, **chosen), tmp_path)
+    torch.multiprocessing.spawn(_work, args=shared, nprocs=2)
+    alone = gradients(inputs, recipe(accumulate=2 * accumulate, **chosen), own_tower=True)
+    for rank in (0, 1):
+        assert_same(alone, torch.load(tmp_path / f"{rank}.pt", weights_only=True))
+
+
+def test_pieces_keep_order_and_number():
+    pieces = BATCH.pieces(3)
+    assert np.concatenate([piece.indices.numpy() for piece in pieces]).tolist() == BATCH.indices.tolist()
+    assert [len(piece.labels) for piece in pieces] == [3, 2, 2]
