@@ -46,19 +46,63 @@ def recipe_settings(config: Settings, run: str) -> Settings:
     return merge(config["recipe"], config["runs"][run])
 
 
+def swept_runs(config: Settings) -> list[Settings]:
+    """The members of all sweeps: maps of run, labels, seed, name (RUN-LABELS-SEED) and over.
+
+    `over` is the run that gains are measured against, of the same sweep, with as many labels and the same seed;
+    none for that run itself.
+    """
+    return [member for sweep in config["sweeps"] for member in _members(sweep)]
+
+
+def _members(sweep: Settings) -> Iterator[Settings]:
+    for run, labels, seed in product(sweep["runs"], sweep["labels_per_class"], sweep["seeds"]):
+        over = "none" if run == sweep["over"] else sweep["over"]
+        yield {"run": run, "labels": labels, "seed": seed, "name": f"{run}-{labels}-{seed}", "over": over}
+
+
+def unlabelled_runs(config: Settings) -> list[Settings]:
+    """Active runs to draw sweeps against, as maps like those of `swept_runs`.
+
+    These are the runs that saw no label in training, as none was given or nothing was trained, and are
+    in no sweep.
+    """
+    swept = {run for sweep in config["sweeps"] for run in sweep["runs"]}
+    found = []
+    for run in config["active"]["runs"]:
+        recipe = recipe_settings(config, run)
+        labels, epochs = recipe["labels_per_class"], sum(stage["epochs"] for stage in recipe["stages"].values())
+        if run not in swept and (labels == 0 or epochs == 0):
+            found.append({"run": run, "labels": labels, "seed": recipe["seed"], "name": run, "over": "none"})
+    return found
+
+
 def unrolled(config: Settings) -> Settings:
-    """`config` with a run for every member of its sweeps, named RUN-LABELS-SEED, all of them active."""
-    runs, active = dict(config["runs"]), list(config["active"]["runs"])
+    """`config` with a run for every member of its sweeps; `active.runs` stays, so that figures of runs do too.
+
+    Raises
+    ------
+    GalaxAlignError
+        A sweep names a run that does not exist, or measures gains over a run that is not its own, or two
+        runs of one name would differ.
+    """
+    runs = dict(config["runs"])
     for place, sweep in enumerate(config["sweeps"]):
         for run in sweep["runs"]:
             if run not in config["runs"]:
                 raise GalaxAlignError(f"'sweeps.{place}.runs' names {run!r}: {nearest(run, config['runs'])}")
-            for labels, seed in product(sweep["labels_per_class"], sweep["seeds"]):
-                name = f"{run}-{labels}-{seed}"
-                own = {"labels_per_class": labels, "seed": seed}
-                runs[name] = merge(merge(config["runs"][run], sweep["changes"]), own)
-                active.append(name)
-    return {**config, "runs": runs, "active": {**config["active"], "runs": list(dict.fromkeys(active))}}
+        if sweep["over"] not in [*sweep["runs"], "none"]:
+            cure = nearest(sweep["over"], [*sweep["runs"], "none"])
+            raise GalaxAlignError(f"'sweeps.{place}.over' is {sweep['over']!r}, no run of this sweep: {cure}")
+        for member in _members(sweep):
+            own = {"labels_per_class": member["labels"], "seed": member["seed"]}
+            recipe = merge(merge(config["runs"][member["run"]], sweep["changes"]), own)
+            if runs.setdefault(member["name"], recipe) != recipe:
+                raise GalaxAlignError(
+                    f"'sweeps.{place}' makes a run {member['name']!r} that differs from another of this name: "
+                    "give both the same changes, or one of the runs another name"
+                )
+    return {**config, "runs": runs}
 
 
 def expand(value: Any, key: str = "config") -> Any:

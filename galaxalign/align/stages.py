@@ -20,6 +20,7 @@ from galaxalign.align.history import History
 from galaxalign.align.inference import embed_symbols, embed_texts
 from galaxalign.align.interpolation import interpolated
 from galaxalign.align.material import Material
+from galaxalign.align.memory import keep_freed_memory
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.state import StateFile, file_mark, fingerprint
@@ -81,6 +82,7 @@ def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, 
         The store has nothing to train on, or the backbone or the model to start from does not fit.
     """
     torch.set_num_threads(source.threads)
+    keep_freed_memory()
     torch.manual_seed(recipe.seed)
     inputs = read_inputs(source, recipe)
     with processes() as device:
@@ -106,6 +108,7 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
     does best on validation is kept, and the probabilities are calibrated there.
     """
     torch.set_num_threads(source.threads)
+    keep_freed_memory()
     torch.manual_seed(recipe.seed + 1)
     inputs = read_inputs(source, recipe)
     with processes() as device:

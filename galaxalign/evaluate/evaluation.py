@@ -52,8 +52,9 @@ def evaluate_run(path: Path, settings: EvaluationSettings) -> dict[str, Any]:
     -------
     Plain values for JSON: dataset, run, split, classes, names, classifier (the recipe's choice), counts of
     galaxies by split and class, classification by method (text, symbol and fused where the run aligned them,
-    head where it has one, probe), retrieval by galaxy, symbol and text.  Each number is a map of value, low,
-    high and n: accuracy and recall with Wilson intervals, the others with bootstrap intervals.
+    head where it has one, probe where it was given labels), retrieval by galaxy, symbol and text.  Each number
+    is a map of value, low, high and n: accuracy and recall with Wilson intervals, the others with bootstrap
+    intervals.
 
     Raises
     ------
@@ -137,11 +138,24 @@ def class_scores(embeddings: Embeddings) -> dict[str, NDArray[np.float64]]:
 
 
 def _predictions(embeddings: Embeddings, settings: EvaluationSettings) -> dict[str, NDArray[np.int64]]:
-    """The class (N,) that each method gives to every galaxy."""
-    galaxies = embeddings.galaxies
+    """The class (N,) that each method gives to every galaxy; no probe for a run that was given no label."""
     predicted = {method: scores.argmax(1) for method, scores in class_scores(embeddings).items()}
+    if embeddings.classifier == "probe" or embeddings.galaxies.used.any():
+        predicted["probe"] = _probe(embeddings, settings)
+    return predicted
+
+
+def own_prediction(embeddings: Embeddings, settings: EvaluationSettings) -> NDArray[np.int64]:
+    """The class (N,) that the run's own classifier gives to every galaxy."""
+    if embeddings.classifier == "probe":
+        return _probe(embeddings, settings)
+    return class_scores(embeddings)[embeddings.classifier].argmax(1)
+
+
+def _probe(embeddings: Embeddings, settings: EvaluationSettings) -> NDArray[np.int64]:
+    galaxies = embeddings.galaxies
     train = galaxies.rows("train")
-    predicted["probe"] = probe(
+    return probe(
         galaxies.embedding,
         galaxies.label,
         train=train[galaxies.used[train]],
@@ -149,7 +163,6 @@ def _predictions(embeddings: Embeddings, settings: EvaluationSettings) -> dict[s
         strengths=settings.probe,
         classes=len(embeddings.classes),
     )
-    return predicted
 
 
 def _classification(

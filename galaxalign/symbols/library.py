@@ -35,7 +35,7 @@ _COMPANION: Ranges = {
     "disk": (0.0, 1.0),
     "disturbed": (0.0, 0.4),
     "companion": (0.2, 1.0),
-    "companion_distance": (0.4, 1.2),
+    "companion_distance": (0.5, 1.2),
     "companion_angle": (0.0, 180.0),
 }
 

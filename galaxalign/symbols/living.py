@@ -7,7 +7,6 @@ noise.  Nothing of it needs a label, and there is no end to it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,44 +34,45 @@ _BANDS = tuple(
 _ZERO = 22.5
 # Pixels around the picture, so that blurring does not carry light from one border to the other.
 EDGE = 8
+# Axis ratio that the air gives even a needle, added in quadrature.
+ROUNDED = 0.15
+# Stars and small galaxies of the field for each one that is bright enough to be counted as a neighbour, and the
+# magnitude of the faintest over that of a flux of 1.
+STARS, GALAXIES, FAINTEST = 2.0, 1.5, 2.5
+# Young stars in arms are bluer by so much than the outskirts, where old ones mix with them: magnitudes.
+BLUER = 0.15
+# Pictures that are finished at a time, so that they stay in a processor's cache.
+PIECE = 16
 # Side of the stored pictures that a look without a survey is given in.
 _SIDE = 128
 
-
-@dataclass(frozen=True)
-class _Wide:
-    """What is assumed of a survey of which nothing is known: uniform between two values."""
-
-    low: float
-    high: float
-
-
-_UNMATCHED = {
-    **{f"sky_{c}": _Wide(0.0, 0.12) for c in ("red", "green", "blue")},
-    **{f"noise_{c}": _Wide(0.003, 0.06) for c in ("red", "green", "blue")},
-    "grain": _Wide(0.2, 1.5),
-    "shared_noise": _Wide(0.0, 0.9),
-    "psf": _Wide(1.5, 8.0),
-    "radius": _Wide(10.0, 50.0),
-    "concentration": _Wide(0.5, 0.6),
-    "axis_ratio": _Wide(0.2, 1.0),
-    "offset": _Wide(0.0, 2.0),
-    "fringe": _Wide(0.0, 1.0),
-    "peak": _Wide(0.3, 1.0),
-    "core_red": _Wide(-0.2, 0.6),
-    "core_blue": _Wide(-1.2, 0.4),
-    "outer_red": _Wide(-0.3, 0.5),
-    "outer_blue": _Wide(-1.0, 0.6),
-    "mottle": _Wide(0.0, 0.3),
-    "neighbours": _Wide(0.0, 6.0),
-    "neighbour_peak": _Wide(0.1, 1.0),
+# What is taken of a survey of which nothing is known: uniform between two values.
+UNMATCHED = {
+    **{f"sky_{c}": (0.0, 0.12) for c in ("red", "green", "blue")},
+    **{f"noise_{c}": (0.003, 0.06) for c in ("red", "green", "blue")},
+    "grain": (0.2, 1.5),
+    "shared_noise": (0.0, 0.9),
+    "psf": (1.5, 8.0),
+    "radius": (10.0, 50.0),
+    "concentration": (0.5, 0.6),
+    "axis_ratio": (0.2, 1.0),
+    "offset": (0.0, 2.0),
+    "fringe": (0.0, 1.0),
+    "peak": (0.3, 1.0),
+    "core_red": (-0.2, 0.6),
+    "core_blue": (-1.2, 0.4),
+    "outer_red": (-0.3, 0.5),
+    "outer_blue": (-1.0, 0.6),
+    "mottle": (0.0, 0.3),
+    "neighbours": (0.0, 6.0),
+    "neighbour_peak": (0.1, 1.0),
 }
 # What of the look is drawn wider than it was measured: standard deviation added to the normal scores.
 WIDER = 0.35
 # Old galaxies are redder, those with arms bluer than the mean of a survey, in normal scores of the core's colour.
 REDDER = {"smooth": 0.35, "armed": -0.7, "other": -0.1}
 # asinh(k) of the stretch asinh(k I) / asinh(k): surveys' pictures lie between.
-DEPTHS = (5.5, 9.0)
+DEPTHS = (4.5, 9.0)
 # Colours of the flux that make white: red, green and blue light of stars.
 WHITE = (1.0, 1.15, 1.7)
 # Another galaxy beside or before a galaxy: how often; how many times smaller; how far away in outer radii of the
@@ -83,10 +83,11 @@ FRINGE = 0.3
 # Noise of the light of a galaxy over what `mottle` measures of it.
 UNSMOOTHED = 0.5
 # Galaxies of each symbol that its size in the survey's pictures is found from, and how often it is corrected.
-TRIED, ROUNDS = 24, 2
+TRIED, ROUNDS = 16, 2
+# Sersic index of smooth bodies, uniform in its logarithm.
+INDEX = (0.55, 4.5)
 RANGES = {
     "spheroid_radius": (0.2, 0.4),
-    "spheroid_index": (0.6, 4.0),
     "disk_scale": (0.2, 0.36),
     "bulge_index": (0.7, 2.5),
     "texture": (0.1, 0.9),
@@ -154,7 +155,12 @@ class LivingSymbols:
         looks = _appearances(shapes, table, chance)
         with torch.no_grad():
             flux = render(shapes, looks, self._field(table), generator, self.size + 2 * EDGE)
-            return self._picture(flux.flip(-2), table, generator)
+            pictures = []
+            for start in range(0, len(shapes), PIECE):
+                part = slice(start, start + PIECE)
+                rows = {name: values[part] for name, values in table.items()}
+                pictures.append(self._picture(flux[part].flip(-2), rows, generator))
+            return torch.cat(pictures)
 
     def _appearance_table(self, names: Sequence[str], shapes: Sequence[Geometry], chance: np.random.Generator) -> Table:
         """Quantities of N galaxies, drawn from the look: (N,) each, lengths in pixels of these pictures.
@@ -163,7 +169,7 @@ class LivingSymbols:
         """
         number = len(shapes)
         if self.look is None:
-            table = {name: chance.uniform(wide.low, wide.high, number) for name, wide in _UNMATCHED.items()}
+            table = {name: chance.uniform(*ends, number) for name, ends in UNMATCHED.items()}
             scale = self.size / _SIDE
         else:
             correlation = np.array(self.look.correlation)
@@ -173,7 +179,9 @@ class LivingSymbols:
             redder = np.array([REDDER[_kind(shape)] for shape in shapes])
             scores -= redder[:, None] * correlation[QUANTITIES.index("core_blue")]
             flat = QUANTITIES.index("axis_ratio")
-            ratios = np.array([np.nan if shape.companion else math.hypot(shape.axis_ratio, 0.15) for shape in shapes])
+            ratios = np.array(
+                [np.nan if shape.companion else math.hypot(shape.axis_ratio, ROUNDED) for shape in shapes]
+            )
             known = ndtri(np.interp(ratios, self.look.quantiles["axis_ratio"], LEVELS))
             scores += np.nan_to_num(known - scores[:, flat])[:, None] * correlation[flat]
             levels = ndtr(scores)
@@ -206,9 +214,9 @@ class LivingSymbols:
             seeing_scatter=0.0,
             sky_correlation=0.0,
             background=0.0,
-            stars=2.0 * density,
-            galaxies=1.5 * density,
-            limit=_ZERO + 2.5,
+            stars=STARS * density,
+            galaxies=GALAXIES * density,
+            limit=_ZERO + FAINTEST,
         )
 
     def _picture(self, flux: Tensor, table: Table, generator: torch.Generator) -> Tensor:
@@ -230,12 +238,14 @@ class LivingSymbols:
         angle = column("fringe_angle")
         flux = _smoothed(flux, width, apart * torch.cos(angle), apart * torch.sin(angle))
         flux = flux * (_linear(column("peak"), depth) / self._peak(flux))
-        slope = torch.sinh(depth) / depth
-        own, noise = (_grainy(flux.shape, column("grain"), generator) for _ in range(2))
+        noise = _grainy(flux.shape, column("grain"), generator)
         # The galaxy's own photons: their noise is `mottle` where it is half as bright as its peak.
         half = _linear(0.5 * column("peak"), depth)
-        flux = flux + UNSMOOTHED * column("mottle") * (half * flux.clamp_min(0)).sqrt() * own
-        flux = flux + (colours("sky") + colours("noise") * _mixed(noise, column("shared_noise"))) / slope
+        flux = flux + UNSMOOTHED * column("mottle") * (half * flux.clamp_min(0)).sqrt() * noise
+        # The sky's noise counts where there is little light and the galaxy's where there is much: one draw serves both.
+        sky = colours("sky")
+        slope = torch.sinh(depth) / (depth * torch.cosh(sky.mean(1, keepdim=True) * depth))
+        flux = flux + _linear(sky, depth) + colours("noise") * _mixed(noise, column("shared_noise")) / slope
         flux = flux[..., EDGE:-EDGE, EDGE:-EDGE]
         intensity = flux.mean(1, keepdim=True).clamp_min(1e-6)
         shown = flux * (torch.asinh(intensity * torch.sinh(depth)) / (depth * intensity))
@@ -276,14 +286,17 @@ def _appearances(shapes: Sequence[Geometry], table: Table, chance: np.random.Gen
     turned = chance.uniform(0, 360, (2, number))
     off = table["offset"] * np.exp(2j * np.pi * chance.uniform(size=number))
     drawn = {name: chance.uniform(*ends, number) for name, ends in RANGES.items()}
+    # Half of what volunteers call smooth are featureless disks.
+    low, high = (math.log(end) for end in INDEX)
+    drawn["spheroid_index"] = np.exp(chance.uniform(low, high, number))
     red, blue = (-2.5 / math.log(10) * table[f"core_{c}"] for c in ("red", "blue"))
     young_red, young_blue = (-2.5 / math.log(10) * table[f"outer_{c}"] for c in ("red", "blue"))
     looks = []
     for i, shape in enumerate(shapes):
         radius = float(table["outer"][i])
-        total = _ZERO - 2.5 * math.log10(2 * math.pi * (0.3 * radius) ** 2 * shape.axis_ratio * 0.4)
-        # Young stars lie where the disk is, so that its outskirts are a mixture.
-        bluer = -0.15 if shape.arms else 0.0
+        # Such that the peak is near white; `_picture` puts it right.
+        total = _ZERO - 2.5 * math.log10(0.2 * radius**2 * shape.axis_ratio)
+        bluer = BLUER if shape.arms else 0.0
         looks.append(
             Appearance(
                 radius=radius,
@@ -292,7 +305,7 @@ def _appearances(shapes: Sequence[Geometry], table: Table, chance: np.random.Gen
                 angle=float(turned[0, i]),
                 phase=float(turned[1, i]) if shape.arms or shape.bar else 0.0,
                 old=_magnitudes(total, red[i], blue[i]),
-                young=_magnitudes(total, young_red[i] - bluer, young_blue[i] + bluer),
+                young=_magnitudes(total, young_red[i] + bluer, young_blue[i] - bluer),
                 **{name: float(values[i]) for name, values in drawn.items()},
             )
         )
