@@ -1,5 +1,6 @@
 # make run    install, then the main job on the default configuration
 # make test   install, then every test
+# make bench  install, then measure speed and memory into docs/performance.md
 # make lint   formatters, type checker and linters, as CI runs them
 # make lock   pin what pyproject.toml asks for, anew
 # make clean  remove everything made
@@ -10,7 +11,7 @@ CORES ?= all
 SHELL := /bin/bash
 PYTHON ?= python3
 
-.PHONY: run test lint lock clean
+.PHONY: run test bench lint lock clean
 
 run: $(VENV)/run.installed
 	@$(BIN)/snakemake --cores $(CORES)
@@ -19,9 +20,13 @@ run: $(VENV)/run.installed
 test: $(VENV)/test.installed
 	$(BIN)/python -m pytest
 
+bench: $(VENV)/bench.installed
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.report
+
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check galaxalign workflow/scripts tests
+	$(BIN)/ruff format --check galaxalign workflow/scripts benchmarks tests
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
@@ -37,6 +42,10 @@ $(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
 
 $(VENV)/test.installed: requirements-test.lock requirements.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --progress-bar off --requirement requirements.lock --requirement requirements-test.lock
+	@touch $@
+
+$(VENV)/bench.installed: benchmarks/requirements.txt $(VENV)/run.installed
+	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps --requirement benchmarks/requirements.txt
 	@touch $@
 
 lock:

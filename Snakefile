@@ -12,6 +12,8 @@ from galaxalign.settings import (
     dataset_settings,
     first_stage,
     recipe_settings,
+    swept_runs,
+    unlabelled_runs,
 )
 
 min_version("9.19")

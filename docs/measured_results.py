@@ -6,6 +6,7 @@ Every data set that has been run (simulated, gz2, gz1) gets a section.
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ RESULTS = Path("results")
 PAGE = Path("docs/results.md")
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
-    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml config/gz2_seeds.yaml"),
+    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml"),
     "gz1": ("Galaxy Zoo 1", "snakemake --cores 2 --configfile config/gz1.yaml"),
 }
 RESAMPLINGS = 2000
@@ -102,13 +103,32 @@ def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
         yield f"* {run} over {other}: {100 * (ours - theirs):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
+def few_labels(dataset: str) -> Iterator[str]:
+    """Runs repeated with fewer labels and other seeds, where the data set has them."""
+    path = RESULTS / "tables" / dataset / "few_labels.tsv"
+    if not path.is_file():
+        return
+    yield "\n### Few labels, macro-F1 by the run's own classifier; gain in points, paired by galaxy and seed [95 %]\n"
+    yield "| run | labels a class | trained on | seeds | mean | sd | weakest seed | best seed | gain | over |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""]).itertuples():
+        sd = "" if pd.isna(row.macro_f1_sd) else f"{row.macro_f1_sd:.3f}"
+        gain = "" if pd.isna(row.gain) else f"{row.gain:+.1f} [{row.gain_low:+.1f}, {row.gain_high:+.1f}]"
+        yield (
+            f"| {row.run} | {row.labels} | {row.trained_on} | {row.seeds} | {row.macro_f1:.3f} | {sd} "
+            f"| {row.macro_f1_weakest:.3f} | {row.macro_f1_best:.3f} | {gain} | {row.over if gain else ''} |"
+        )
+
+
 def times(dataset: str) -> Iterator[str]:
     spent: dict[str, float] = {}
     for path in sorted((RESULTS / "benchmarks").glob(f"*/{dataset}*")):
         files = [path] if path.suffix == ".tsv" else sorted(path.glob("*.tsv"))
         for file in files if path.stem == dataset else ():
-            name = path.parent.name if path.is_file() else f"{path.parent.name} {file.stem}"
-            spent[name] = float(pd.read_csv(file, sep="\t")["s"].iloc[0])
+            # Members of sweeps, RUN-LABELS-SEED, are summed by run.
+            run = re.sub(r"-(\d+|all)-\d+$", " (sweeps)", file.stem)
+            name = path.parent.name if path.is_file() else f"{path.parent.name} {run}"
+            spent[name] = spent.get(name, 0.0) + float(pd.read_csv(file, sep="\t")["s"].iloc[0])
     yield ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items() if seconds >= 5)
     yield f"\nAll jobs together: {sum(spent.values()) / 60:.1f} minutes."
 
@@ -126,6 +146,7 @@ def section(dataset: str) -> Iterator[str]:
     if gains:
         yield "\nGain in macro-F1, paired by galaxy and seed, 95 % bootstrap interval:\n"
         yield from gains
+    yield from few_labels(dataset)
     yield "\nTime of the jobs:\n"
     yield from times(dataset)
 

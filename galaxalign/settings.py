@@ -247,6 +247,12 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
             f"{'|'.join(needs[classifier])} a value above 0, or choose head or probe"
         )
+    aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
+    if stages["head"]["epochs"] and not (aligned and classifier == "head"):
+        raise GalaxAlignError(
+            f"'{where}.stages.head.epochs' is {stages['head']['epochs']}: that head starts as the fused prototypes, so "
+            "it needs text and symbol weights above 0 in the stages before, and classifier: head"
+        )
     for name, stage in stages.items():
         if stage["epochs"] and not any(stage["weights"].values()):
             raise GalaxAlignError(

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from galaxalign.errors import GalaxAlignError
-from galaxalign.settings import check, dataset_settings, expand, merge, recipe_settings
+from galaxalign.settings import check, dataset_settings, expand, merge, recipe_settings, swept_runs, unlabelled_runs
 from tests.conftest import ROOT
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -98,3 +98,42 @@ def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
     assert expand({"path": ["$SKY/a.csv"], "n": 3}) == {"path": ["/sky/a.csv"], "n": 3}
     with pytest.raises(GalaxAlignError, match=r"path: '\$NO_SUCH_SKY/a' names an environment variable"):
         expand({"path": "$NO_SUCH_SKY/a"})
+
+
+SWEEP = {
+    "runs": ["image_only", "galaxalign"],
+    "over": "image_only",
+    "labels_per_class": [10, "all"],
+    "seeds": [0, 1],
+    "changes": {"epoch_size": 640},
+}
+
+
+def test_a_sweep_makes_a_run_for_every_member_and_leaves_active_runs(config):
+    config["sweeps"] = [SWEEP]
+    checked = check(config, SCHEMA)
+    assert checked["active"] == config["active"]
+    assert set(checked["runs"]) - set(config["runs"]) == {member["name"] for member in swept_runs(config)}
+    assert len(swept_runs(config)) == 8
+    recipe = recipe_settings(checked, "galaxalign-10-1")
+    own = {"labels_per_class": 10, "seed": 1, "epoch_size": 640}
+    assert recipe == recipe_settings(config, "galaxalign") | own
+    assert [run["name"] for run in unlabelled_runs(checked)] == ["frozen"]
+    assert check(checked, SCHEMA) == checked
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "words"),
+    [
+        ([SWEEP | {"runs": ["galaxaling"]}], "'sweeps.0.runs' names 'galaxaling': did you mean 'galaxalign'?"),
+        ([SWEEP | {"over": "frozen"}], "'sweeps.0.over' is 'frozen', no run of this sweep"),
+        ([SWEEP, SWEEP | {"changes": {}}], "'sweeps.1' makes a run 'image_only-10-0' that differs from another"),
+        ([SWEEP | {"changes": {"epoch_siz": 640}}], "unknown key 'runs.image_only-10-0.epoch_siz'"),
+        ([SWEEP | {"seed": [0]}], "unknown key 'sweeps.0.seed'"),
+    ],
+)
+def test_a_wrong_sweep_is_named_in_one_sentence(config, sweeps, words):
+    config["sweeps"] = sweeps
+    with pytest.raises(GalaxAlignError) as error:
+        check(config, SCHEMA)
+    assert words in str(error.value)

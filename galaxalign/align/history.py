@@ -92,8 +92,8 @@ class Clock:
             yield item
 
     def waited_share(self) -> float:
-        """Share of the time since the start that was spent waiting."""
-        return self.waited / max(self.since(), 1e-9)
+        """Share of the time between the start and the last lap that was spent waiting."""
+        return self.waited / max(self.last - self.start, 1e-9)
 
 
 def peak_memory() -> float:

@@ -81,7 +81,7 @@ class StageTrainer:
         """Train to the end; the weights are the last, or with `patience` the best on validation."""
         left = self.stage.epochs * self.steps_an_epoch - self.done
         batch = self.recipe.batch_size
-        for _ in progress(self._steps(), total=left * batch, what=f"stage {self.name}", unit="galaxies", each=batch):
+        for _ in progress(self.steps(), total=left * batch, what=f"stage {self.name}", unit="galaxies", each=batch):
             pass
         if self.average is not None:
             self.average.exchange(self.model)
@@ -89,7 +89,7 @@ class StageTrainer:
             self.model.load_state_dict(self.best["weights"])
             logger.info("stage %s: the best weights are those of epoch %d", self.name, self.best["epoch"])
 
-    def _steps(self) -> Iterator[None]:
+    def steps(self) -> Iterator[None]:
         """Do every step that is left, and what comes between epochs; yields after each step."""
         for epoch in range(self.done // self.steps_an_epoch + 1, self.stage.epochs + 1):
             if self._given_up(epoch):

@@ -1,8 +1,10 @@
 """How a model does on the validation galaxies by its recipe's own classifier."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from galaxalign.align.batches import Galaxies
@@ -16,9 +18,14 @@ from galaxalign.evaluate.metrics import accuracy, confusion, macro_f1
 def validation_scores(
     model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: Galaxies
 ) -> NDArray[np.float64] | None:
-    """Scores (N, C) of the recipe's own classifier; None for a probe, or without galaxies."""
+    """Scores (N, C) of the recipe's own classifier; None for a probe, or without galaxies.
+
+    Before a head begins they are those of the fused prototypes that it will begin as.
+    """
     if recipe.classifier == "probe" or len(galaxies) == 0:
         return None
+    if recipe.classifier == "head" and model.head is None:
+        recipe = replace(recipe, classifier="fused")
     embeddings, logits = embed_all(model, _batches(galaxies), recipe.backbone.size)
     return class_scores(model, recipe, prompts, embeddings, logits)
 
@@ -33,7 +40,5 @@ def validate(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxi
 
 
 def _batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
-    import torch
-
     for indices in torch.arange(len(galaxies)).split(BATCH):
         yield galaxies.pictures(indices).numpy()

@@ -149,7 +149,8 @@ def own_prediction(embeddings: Embeddings, settings: EvaluationSettings) -> NDAr
     """The class (N,) that the run's own classifier gives to every galaxy."""
     if embeddings.classifier == "probe":
         return _probe(embeddings, settings)
-    return class_scores(embeddings)[embeddings.classifier].argmax(1)
+    best: NDArray[np.int64] = class_scores(embeddings)[embeddings.classifier].argmax(1)
+    return best
 
 
 def _probe(embeddings: Embeddings, settings: EvaluationSettings) -> NDArray[np.int64]:

@@ -144,9 +144,13 @@ def sweep_table(members: Sequence[SweptRun], judged: Sequence[Judged], settings:
     predicted = {
         (member.run, member.labels, member.seed): found.predicted for member, found in zip(members, judged, strict=True)
     }
+    # Two sweeps may share members.
+    members = list(dict.fromkeys(members))
     rows = []
     for run, labels, over in dict.fromkeys((member.run, member.labels, member.over) for member in members):
-        group = [member for member in members if (member.run, member.labels, member.over) == (run, labels, over)]
+        # A run that two sweeps repeat alike counts once.
+        same = [member for member in members if (member.run, member.labels, member.over) == (run, labels, over)]
+        group = list(dict.fromkeys(same))
         measured = seeds.loc[[member.name for member in group]]
         scores = measured["macro_f1"]
         ours = [predicted[run, labels, member.seed] for member in group]
@@ -189,7 +193,8 @@ def write_sweep(
     """
     if not members:
         raise GalaxAlignError("there is no run to compare: add an entry to 'sweeps', config/README.md shows how")
-    judged = [read_judged(path, settings) for path in embeddings]
+    read = {path: read_judged(path, settings) for path in dict.fromkeys(embeddings)}
+    judged = [read[path] for path in embeddings]
     if len(judged[0].id) == 0:
         raise GalaxAlignError(
             f"{embeddings[0]} has no labelled galaxies in the split {settings.split!r}: "
@@ -202,6 +207,6 @@ def write_sweep(
             raise GalaxAlignError(
                 f"{path} and {embeddings[0]} do not judge the same galaxies: remove both and run Snakemake again"
             )
-    logger.info("%d runs judge %d galaxies", len(judged), len(judged[0].id))
+    logger.info("%d runs judge %d galaxies", len(read), len(judged[0].id))
     seeds_table(members, judged).to_csv(seeds, sep="\t", index=False, float_format="%.6g")
     sweep_table(members, judged, settings).to_csv(table, sep="\t", index=False, float_format="%.6g")

@@ -60,6 +60,8 @@ def test_votes_are_needed(files, tmp_path):
         del file["votes"]
     with pytest.raises(GalaxAlignError, match="has no votes to learn from"):
         read_inputs(source((path, files[1])), recipe(targets="votes"))
+
+
 def test_rendered_galaxies_mix_with_voted_ones(files, tmp_path):
     chosen = recipe(targets="votes", living={"share": 0.5, "matched": False}, stages={"symbol": {"epochs": 0}})
     history = pd.read_csv(train(files, tmp_path, chosen).with_name("shared.tsv"), sep="\t")

@@ -16,6 +16,7 @@ from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run
 from galaxalign.figures.comparison import comparison
 from galaxalign.figures.confusion import confusion_matrices
+from galaxalign.figures.few_labels import few_labels, read_seeds
 from galaxalign.figures.galaxies import galaxy_plate, reject_plate
 from galaxalign.figures.learning import learning_curves, read_histories
 from galaxalign.figures.living import living_symbols
@@ -163,6 +164,32 @@ def test_comparison_shows_every_method_with_its_interval(runs, count):
     for run in runs[:count]:
         for measured in run["classification"].values():
             assert (measured["accuracy"]["low"], measured["accuracy"]["high"]) in intervals
+
+
+def test_few_labels_shows_means_seeds_and_runs_without_labels(folder):
+    runs = ["image_only", "image_rendered", "image_warm", "aligned", "galaxalign", "image_text", "image_symbol"]
+    rows = [
+        (run, labels, seed, f"{run}-{labels}-{seed}", 0.4 + 0.04 * place + 0.1 * column + 0.02 * seed)
+        for place, run in enumerate(runs)
+        for column, labels in enumerate(("all", "10", "50"))
+        for seed in range(3)
+    ]
+    rows += [("frozen", "all", 0, "frozen", 0.5), ("living", "0", 0, "living", 0.45)]
+    table = pd.DataFrame(rows, columns=["run", "labels", "seed", "name", "macro_f1"])
+    table.to_csv(folder / "seeds.tsv", sep="\t", index=False)
+    figure = few_labels(read_seeds(folder / "seeds.tsv"))
+    words_of(figure)
+    (panel,) = figure.axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "50", "all"]
+    lines = {str(line.get_label()): line for line in panel.lines}
+    assert [name for name in lines if not name.startswith("_")] == [*runs, "frozen", "living"]
+    # In the order of the axis: 10, 50 and all labels, each the mean of seeds 0, 1 and 2.
+    np.testing.assert_allclose(lines["image_only"].get_ydata(), [0.52, 0.62, 0.42])
+    assert set(lines["frozen"].get_ydata()) == {0.5}
+    looks = {(line.get_color(), line.get_marker()) for name, line in lines.items() if name in runs}
+    assert len({color for color, _ in looks}) == len({marker for _, marker in looks}) == len(runs)
+    points = [line for line in panel.lines if line.get_marker() == "."]
+    assert sum(len(line.get_xdata()) for line in points) == len(runs) * 9
 
 
 def test_embedding_map_places_symbols_and_texts(embeddings):

@@ -62,11 +62,17 @@ def bands_of(wildcards):
     )
 
 
+def compared_runs():
+    """The members of all sweeps, and the active runs that they are drawn against."""
+    return [*swept_runs(config), *unlabelled_runs(config)]
+
+
 def figures_of_all(wildcards):
     """Every figure of every active data set."""
     names = [
         *("galaxies", "rejects", "living_symbols", "learning_curves"),
         *("confusion", "comparison", "embedding_map", "retrieval"),
+        *(["few_labels"] if config["sweeps"] else []),
     ]
     return [
         "<results>/figures/symbols.png",

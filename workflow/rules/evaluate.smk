@@ -46,3 +46,33 @@ rule tables:
         code=code("evaluate.tables"),
     script:
         "../scripts/evaluate_tables.py"
+
+
+rule sweep:
+    """Runs repeated with fewer labels and other seeds: what each reaches, and its gain over another."""
+    input:
+        embeddings=collect(
+            "<results>/{{dataset}}/{run}/embeddings.h5",
+            run=[member["name"] for member in compared_runs()],
+        ),
+    output:
+        table=report(
+            "<results>/tables/{dataset}/few_labels.tsv",
+            caption="../report/few_labels_table.rst",
+            category="Tables",
+            labels={"table": "Few labels, {dataset}"},
+        ),
+        seeds="<results>/tables/{dataset}/few_labels_seeds.tsv",
+    log:
+        "<logs>/sweep/{dataset}.log",
+    benchmark:
+        "<benchmarks>/sweep/{dataset}.tsv"
+    resources:
+        mem="4GB",
+        runtime="1h",
+    params:
+        members=compared_runs(),
+        settings=config["evaluate"],
+        code=code("evaluate.sweeps"),
+    script:
+        "../scripts/evaluate_sweep.py"

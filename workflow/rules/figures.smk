@@ -168,6 +168,28 @@ rule figure_comparison:
         "../scripts/figures_comparison.py"
 
 
+rule figure_few_labels:
+    """Runs repeated with fewer labels and other seeds."""
+    input:
+        seeds=rules.sweep.output.seeds,
+        caption="workflow/report/few_labels.rst",
+    output:
+        png=report(
+            "<results>/figures/{dataset}/few_labels.png",
+            caption="../report/few_labels.rst",
+            category="Classification",
+            labels={"data set": "{dataset}", "figure": "Few labels"},
+        ),
+        pdf="<results>/figures/{dataset}/few_labels.pdf",
+    log:
+        "<logs>/figure_few_labels/{dataset}.log",
+    localrule: True
+    params:
+        code=code("figures.few_labels"),
+    script:
+        "../scripts/figures_few_labels.py"
+
+
 rule figure_embedding_map:
     """Galaxies, symbols and texts in the common space of one run."""
     input:

@@ -1,0 +1,78 @@
+"""What a run may ask for besides its two stages."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from galaxalign.align.checkpoint import load_checkpoint
+from galaxalign.align.classification import class_scores
+from galaxalign.align.inference import embed_all, in_batches
+from galaxalign.align.stages import prototype_head, read_inputs
+from galaxalign.errors import GalaxAlignError
+from tests.align.small import recipe, source, train, train_shared
+
+RENDERED = {"living": {"share": 1.0, "matched": False}, "labels_per_class": 0, "epoch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def living(inputs, tmp_path_factory) -> Path:
+    """A model that saw rendered galaxies alone."""
+    return train(inputs, tmp_path_factory.mktemp("living"), recipe(**RENDERED))
+
+
+def test_rendered_galaxies_train_a_model_without_labels(living):
+    checkpoint = load_checkpoint(living)
+    assert checkpoint.trained == ["text", "symbol"]
+    steps = pd.read_csv(living.with_name("shared_steps.tsv"), sep="\t")
+    assert np.isfinite(steps["loss"]).all()
+
+
+def test_a_run_starts_from_the_model_of_another(inputs, living, tmp_path):
+    still = {"stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}
+    kept = load_checkpoint(train_shared(inputs, tmp_path / "kept", recipe(**still), start=living)).model
+    begun = load_checkpoint(living).model
+    assert all(torch.equal(a, b) for a, b in zip(kept.image.parameters(), begun.image.parameters(), strict=True))
+    assert torch.equal(kept.logit_scale, begun.logit_scale)
+    assert kept.symbol is None
+    other = {"backbone": {"name": "test-tiny", "pretrained": "none", "size": 64}}
+    with pytest.raises(GalaxAlignError, match=r"model.pt has the backbone .*give both the same"):
+        train_shared(inputs, tmp_path / "other", recipe(**other), start=living)
+
+
+def test_a_head_begins_as_the_prototypes_and_is_trained(inputs, living, tmp_path):
+    chosen = recipe(classifier="fused")
+    checkpoint = load_checkpoint(living)
+    made = read_inputs(source(inputs), chosen)
+    checkpoint.model.head = prototype_head(checkpoint.model, chosen, made)
+    pictures = made.material.train.pictures(torch.arange(8)).numpy()
+    embeddings, logits = embed_all(checkpoint.model, in_batches(lambda rows: pictures[rows], 8), 32)
+    fused = class_scores(checkpoint.model, chosen, made.material.vocabulary.prompts, embeddings, None)
+    # Of the class with two symbols the head knows the mean alone.
+    single = [0, 1, 3]
+    assert np.allclose(logits[:, single], fused[:, single], atol=1e-3)
+    stages = {"head": {"epochs": 2}}
+    path = train(inputs, tmp_path, recipe(classifier="head", stages=stages))
+    trained = load_checkpoint(path).model
+    assert trained.head.unit
+    assert set(pd.read_csv(path.with_name("model.tsv"), sep="\t")["stage"]) == {"symbol", "head"}
+
+
+def test_of_the_shares_of_fine_tuning_the_best_is_kept(inputs, living, tmp_path):
+    hot = {"shared": {"learning_rate": {"tower": 0.5, "new": 0.5}}, "symbol": {"epochs": 0}}
+    path = train(inputs, tmp_path, recipe(stages=hot, interpolate=[0.0], classifier="text"), start=living)
+    kept, begun = load_checkpoint(path).model, load_checkpoint(living).model
+    assert all(torch.equal(a, b) for a, b in zip(kept.image.parameters(), begun.image.parameters(), strict=True))
+
+
+def test_probabilities_are_calibrated_on_validation(living):
+    assert 0.05 <= load_checkpoint(living).calibration <= 20
+    assert load_checkpoint(living).calibration != 1.0
+
+
+def test_half_precision_trains_weights_of_full_precision(inputs, tmp_path):
+    path = train_shared(inputs, tmp_path, recipe(precision="bfloat16", dropout=0.1, optimizer={"average": 0.9}))
+    assert np.isfinite(pd.read_csv(path.with_name("shared_steps.tsv"), sep="\t")["loss"]).all()
+    assert all(value.dtype == torch.float32 for value in load_checkpoint(path).model.parameters())
