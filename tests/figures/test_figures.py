@@ -175,21 +175,25 @@ def test_few_labels_shows_means_seeds_and_runs_without_labels(folder):
         for seed in range(3)
     ]
     rows += [("frozen", "all", 0, "frozen", 0.5), ("living", "0", 0, "living", 0.45)]
-    table = pd.DataFrame(rows, columns=["run", "labels", "seed", "name", "macro_f1"])
+    table = pd.DataFrame(rows, columns=["run", "labels", "seed", "name", "macro_f1"]).assign(trained_on=0)
+    table.loc[table["labels"] == "10", "trained_on"] = 80
     table.to_csv(folder / "seeds.tsv", sep="\t", index=False)
     figure = few_labels(read_seeds(folder / "seeds.tsv"))
     words_of(figure)
     (panel,) = figure.axes
-    assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "50", "all"]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "10\n(80 in all)", "50", "all"]
     lines = {str(line.get_label()): line for line in panel.lines}
-    assert [name for name in lines if not name.startswith("_")] == [*runs, "frozen", "living"]
+    named = [name for name in lines if not name.startswith("_")]
+    assert named == [*runs, "frozen (untrained)", "living (0 labels)"]
     # In the order of the axis: 10, 50 and all labels, each the mean of seeds 0, 1 and 2.
     np.testing.assert_allclose(lines["image_only"].get_ydata(), [0.52, 0.62, 0.42])
-    assert set(lines["frozen"].get_ydata()) == {0.5}
-    looks = {(line.get_color(), line.get_marker()) for name, line in lines.items() if name in runs}
-    assert len({color for color, _ in looks}) == len({marker for _, marker in looks}) == len(runs)
-    points = [line for line in panel.lines if line.get_marker() == "."]
-    assert sum(len(line.get_xdata()) for line in points) == len(runs) * 9
+    levels = {line.get_ydata()[0] for line in panel.lines if len(set(line.get_ydata())) == 1}
+    assert {0.5, 0.45} <= levels
+    looks = {(lines[run].get_color(), lines[run].get_marker(), lines[run].get_markerfacecolor()) for run in runs}
+    assert len(looks) == len(runs)
+    seeds = [line for line in panel.lines if line.get_linestyle() == "None" and line.get_alpha() == 0.5]
+    assert len(seeds) == len(runs)
+    assert all(len(line.get_ydata()) == 9 for line in seeds)
 
 
 def test_embedding_map_places_symbols_and_texts(embeddings):
