@@ -72,7 +72,7 @@ def freeze_norms(tower: nn.Module, size: int) -> int:
     if not pairs:
         return 0
     weight = next(tower.parameters())
-    picture = torch.rand((1, 3, size, size), generator=torch.Generator().manual_seed(0)).to(weight.device)
+    picture = torch.rand((1, 3, size, size), generator=torch.Generator().manual_seed(0)).to(weight)
     training = tower.training
     tower.eval()
     with torch.no_grad():
