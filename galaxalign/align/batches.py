@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from galaxalign.align.augmentation import Augmentation, augment
-from galaxalign.align.randomness import generator_for
+from galaxalign.align.randomness import Purpose, generator_for
 from galaxalign.align.recipe import Recipe
 from galaxalign.data.store import Store
 
@@ -175,4 +175,4 @@ def read_ahead(
 
 def order_of(seed: int, stage: int, epoch: int) -> torch.Generator:
     """The generator that orders an epoch."""
-    return generator_for("cpu", seed, stage, 0, epoch)
+    return generator_for("cpu", Purpose.ORDER, seed, stage, epoch)

@@ -15,7 +15,7 @@ from galaxalign.align.distributed import gather, rank, world
 from galaxalign.align.losses import alignment_losses, prototypes
 from galaxalign.align.material import Material
 from galaxalign.align.model import TriModalModel
-from galaxalign.align.randomness import generator_for, seed_for
+from galaxalign.align.randomness import Purpose, generator_for, seed_for
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.vocabulary import Vocabulary
 from galaxalign.align.votes import TreeTargets, vote_losses
@@ -160,7 +160,7 @@ class Step:
 
     def _piece(self, step: int, number: int, piece: Batch, real: Tensor) -> Piece:
         """The galaxies of a piece, read and rendered, changed at random."""
-        draws = generator_for(self.device, *self.place, step + 1, number)
+        draws = generator_for(self.device, Purpose.GALAXIES, *self.place, step, number)
         flip = not self.vocabulary.handed
         pictures = real.to(self.device, non_blocking=True)
         made = (piece.indices == RENDERED).to(self.device)
@@ -170,13 +170,13 @@ class Step:
             mixed[made], mixed[~made] = rendered, pictures
             pictures = mixed
         changed = augment(pictures, self.recipe.backbone.size, self.recipe.augment, flip=flip, generator=draws)
-        return Piece(changed, seed_for(*self.place, step + 1, number))
+        return Piece(changed, seed_for(Purpose.GALAXIES, *self.place, step, number))
 
     def _views(self, step: int) -> tuple[Tensor | None, Tensor]:
         """This step's views of the symbols and their classes, the same in every process."""
         if not self.uses_symbols:
             return None, self.symbols.classes
-        draws = generator_for(self.device, *self.place, step + 1)
+        draws = generator_for(self.device, Purpose.SYMBOLS, *self.place, step)
         return self.symbols.draw(
             self.recipe.symbol_views,
             self.recipe.backbone.size,
@@ -190,7 +190,7 @@ class Step:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the losses of the whole batch, and each by name."""
         counts = [sum(len(part.indices) for part in self._of(process, batch)) for process in range(world())]
-        draws = generator_for(self.device, *self.place, step + 1, 0, 1)
+        draws = generator_for(self.device, Purpose.TEXTS, *self.place, step)
         labels = batch.labels.to(self.device)
         shared: dict[str, Any] = {
             "weights": self.weights,

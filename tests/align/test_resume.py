@@ -12,9 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from galaxalign.align.checkpoint import load_checkpoint
+from galaxalign.align.backbones import build_backbone
+from galaxalign.align.history import History
+from galaxalign.align.model import TriModalModel
+from galaxalign.align.stages import read_inputs
 from galaxalign.align.state import StateFile
-from tests.align.small import recipe, train_shared
+from galaxalign.align.training import StageTrainer
+from galaxalign.errors import GalaxAlignError
+from tests.align.small import recipe, source, train_shared
 from tests.conftest import ROOT
 
 LONG = {
@@ -90,20 +95,71 @@ def test_a_state_of_another_recipe_is_refused_with_a_sentence(inputs, tmp_path, 
     assert "shared.shared.state cannot be read" in caplog.text
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_good_state(inputs, tmp_path):
-    from galaxalign.errors import GalaxAlignError
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(inputs, tmp_path, monkeypatch):
+    """The state of the epochs before, from which training with other settings could be looked into."""
+    import galaxalign.align.training as training
 
-    stages = {"shared": {"learning_rate": {"tower": 1e18, "new": 1e18}, "epochs": 8}}
-    with pytest.raises(GalaxAlignError, match=r"step \d+ of stage shared, with learning rates .*lower stages"):
-        train_shared(inputs, tmp_path, recipe(stages=stages))
-    state = tmp_path / "shared.shared.state"
-    if state.exists():
-        kept = torch.load(state, weights_only=True)["state"]["model"]
-        assert all(torch.isfinite(value).all() for value in kept.values())
+    def exploding(step, steps, warmup):
+        return 1.0 if step < 8 else 1e30
+
+    monkeypatch.setattr(training, "learning_rate_share", exploding)
+    stages = {"shared": {"epochs": 8}}
+    with pytest.raises(
+        GalaxAlignError, match=r"step \d+ of stage shared, with learning rates .*the last good state is"
+    ):
+        train_shared(inputs, tmp_path, recipe(stages=stages, batch_size=4))
+    kept = torch.load(tmp_path / "shared.shared.state", weights_only=True)["state"]
+    assert kept["done"] == 8
+    assert all(torch.isfinite(value).all() for value in kept["model"].values())
     assert not (tmp_path / "shared.pt").exists()
 
 
-def test_patience_keeps_the_best_epoch_and_the_average_is_what_is_kept(whole):
-    epochs = pd.read_csv(whole.with_name("shared.tsv"), sep="\t")
-    assert epochs["validation_macro_f1"].notna().all()
-    assert load_checkpoint(whole).recipe.patience == 11
+def trainer_of(inputs, **changes) -> StageTrainer:
+    """A trainer of stage 1 that has not begun."""
+    chosen = recipe(**changes)
+    torch.manual_seed(0)
+    model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=0.0)
+    material = read_inputs(source(inputs), chosen).material
+    return StageTrainer(model, name="shared", recipe=chosen, material=material, history=History(), state=None)
+
+
+def weights_after_each_epoch(trainer: StageTrainer) -> list[dict[str, torch.Tensor]]:
+    """Train to the end; the weights as they were judged after each epoch."""
+    judged: list[dict[str, torch.Tensor]] = []
+    end = trainer._end_epoch
+
+    def note(*arguments) -> None:
+        average = trainer.average
+        if average is not None:
+            average.exchange(trainer.model)
+        judged.append({name: value.clone() for name, value in trainer.model.state_dict().items()})
+        if average is not None:
+            average.exchange(trainer.model)
+        end(*arguments)
+
+    trainer._end_epoch = note
+    trainer.run()
+    return judged
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_with_patience_the_best_epoch_is_kept_and_training_stops_early(inputs, average, monkeypatch):
+    import galaxalign.align.training as training
+
+    scores = iter([0.2, 0.6, 0.5, 0.6, 0.1, 0.9, 0.9, 0.9])
+    monkeypatch.setattr(training, "validate", lambda *_: {"validation_macro_f1": next(scores)})
+    trainer = trainer_of(inputs, patience=3, optimizer={"average": average}, stages={"shared": {"epochs": 8}})
+    judged = weights_after_each_epoch(trainer)
+    # Epoch 2 is best, equalled but not beaten in the three after it.
+    assert len(judged) == 5
+    kept = trainer.model.state_dict()
+    assert all(torch.equal(kept[name], judged[1][name]) for name in kept)
+    assert not torch.equal(kept["image.conv1.weight"], judged[4]["image.conv1.weight"])
+
+
+def test_without_patience_the_last_average_is_kept(inputs):
+    trainer = trainer_of(inputs, optimizer={"average": 0.9}, stages={"shared": {"epochs": 2}})
+    judged = weights_after_each_epoch(trainer)
+    kept = trainer.model.state_dict()
+    assert all(torch.equal(kept[name], judged[-1][name]) for name in kept)
+    assert not torch.equal(kept["image.conv1.weight"], trainer.average.weights["image.conv1.weight"])
