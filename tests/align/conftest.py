@@ -11,15 +11,20 @@ from galaxalign.align.backbones import declare_torchvision
 from galaxalign.symbols.sheet import read_sheet
 from galaxalign.symbols.store import write_symbols
 from tests.align.small import CONFIG, SHEET, TINY
+from tests.align.towers import MODELS
 
 
 @pytest.fixture(scope="package", autouse=True)
 def tiny(tmp_path_factory) -> Path:
-    """Tell open_clip of the model `test-tiny`; its description."""
+    """Tell open_clip of the small models; the description of `test-tiny`."""
     declare_torchvision()
     import open_clip
 
-    path = tmp_path_factory.mktemp("models") / "test-tiny.json"
+    folder = tmp_path_factory.mktemp("models")
+    for name, settings in MODELS.items():
+        (folder / f"{name}.json").write_text(json.dumps(settings))
+    open_clip.add_model_config(folder)
+    path = folder / "test-tiny.json"
     path.write_text(json.dumps(TINY))
     open_clip.add_model_config(path)
     return path

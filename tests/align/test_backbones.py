@@ -1,6 +1,5 @@
 """Towers by name: their weights, normalisation and layers, and what is said when something does not fit."""
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,70 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from galaxalign.align.backbones import (
-    BackboneSettings,
-    build_backbone,
-    declare_torchvision,
-    layer_depths,
-)
 from galaxalign.align.clip import preprocess_of
 from galaxalign.align.embedded import IMAGE_TOWERS
 from galaxalign.errors import GalaxAlignError
+from tests.align.towers import build
 
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
-# Models of open_clip's own kinds, small enough to be built at once.
-MODELS = {
-    "small-vit": {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 3, "width": 32, "head_width": 16, "patch_size": 8},
-        "text_cfg": TEXT,
-    },
-    "small-resnet": {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8},
-        "text_cfg": TEXT,
-    },
-    "small-convnext": {
-        "embed_dim": 16,
-        "vision_cfg": {
-            "image_size": 32,
-            "timm_model_name": "test_convnext",
-            "timm_model_pretrained": False,
-            "timm_pool": "",
-            "timm_proj": "linear",
-        },
-        "text_cfg": TEXT,
-    },
-    "unequal": {
-        "embed_dim": 24,
-        "vision_cfg": {
-            "image_size": 32,
-            "timm_model_name": "test_convnext",
-            "timm_model_pretrained": False,
-            "timm_pool": "avg",
-            "timm_proj": "none",
-        },
-        "text_cfg": TEXT,
-        "custom_text": True,
-    },
-}
 PALACE = 698
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models(tmp_path_factory) -> None:
-    """Tell open_clip of the small models."""
-    declare_torchvision()
-    import open_clip
-
-    folder = tmp_path_factory.mktemp("models")
-    for name, settings in MODELS.items():
-        (folder / f"{name}.json").write_text(json.dumps(settings))
-    open_clip.add_model_config(folder)
-
-
-def build(name, pretrained="none", size=32, **how):
-    return build_backbone(BackboneSettings(name=name, pretrained=pretrained, size=size), **({"with_text": True} | how))
 
 
 def package_file(name) -> Path:
@@ -210,62 +151,6 @@ def test_a_tokenizer_that_is_not_at_hand_is_told_before_anything_is_built(monkey
         build("ViT-B-16-SigLIP", size=224)
 
 
-# ---------------------------------------------------------------- timm
-
-
-def timm_state(name, **changes):
-    import timm
-
-    torch.manual_seed(1)
-    return timm.create_model(name, **changes).state_dict()
-
-
-@pytest.mark.parametrize("name", ["test_convnext", "test_vit", "test_efficientnet", "test_resnet"])
-@pytest.mark.parametrize("prefix", ["", "encoder.", "model.encoder.", "module.visual.trunk."])
-def test_timm_towers_are_found_in_larger_models(name, prefix, tmp_path):
-    state = timm_state(name, num_classes=7)
-    others = {"text.embedding": torch.ones(3), "head.linear.weight": torch.ones(2, 2)} if prefix else {}
-    torch.save({"state_dict": others | {f"{prefix}{key}": value for key, value in state.items()}}, tmp_path / "w.ckpt")
-    tower = build(f"timm/{name}", str(tmp_path / "w.ckpt"), size=160, with_text=False).visual.state_dict()
-    assert tower
-    assert all(torch.equal(value, state[key]) for key, value in tower.items())
-
-
-def test_timm_towers_take_other_sizes_and_safetensors(tmp_path):
-    from safetensors.torch import save_file
-
-    state = timm_state("test_vit", num_classes=0)
-    save_file(state, tmp_path / "w.safetensors")
-    backbone = build("timm/test_vit", str(tmp_path / "w.safetensors"), size=64)
-    assert backbone.visual.pos_embed.shape != state["pos_embed"].shape
-    assert torch.equal(backbone.visual.blocks[0].attn.qkv.weight, state["blocks.0.attn.qkv.weight"])
-    again = build("timm/test_vit", str(tmp_path / "w.safetensors"), size=64, weights=False)
-    again.visual.load_state_dict(backbone.visual.state_dict())
-    again.text.load_state_dict(backbone.text.state_dict())
-    tokens = backbone.text.tokens(["a galaxy"])
-    with torch.no_grad():
-        assert backbone.text(tokens).shape == (1, backbone.width)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda state: state.pop("stages.1.blocks.0.norm.weight"), r"has no weight 'stages.1.blocks.0.norm.weight'"),
-        (lambda state: state.update({"stages.9.x": torch.ones(1)}), r"has a weight 'stages.9.x', which timm/test_conv"),
-        (lambda state: state.update({"stem.0.bias": torch.ones(1)}), r"stem.0.bias has shape \(1,\), not \(24,\)"),
-        (lambda state: state.pop("stem.0.weight"), r"no weight 'stem.0.weight'.*encoder, model"),
-        (lambda state: state.update({"encoder.stem.0.weight": torch.ones(1)}), "several weights 'stem.0.weight'"),
-        (lambda state: state.clear(), "holds no weights"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused_by_its_first_wrong_weight(change, words, tmp_path):
-    state = timm_state("test_convnext", num_classes=0)
-    change(state)
-    torch.save(state, tmp_path / "w.pt")
-    with pytest.raises(GalaxAlignError, match=words):
-        build("timm/test_convnext", str(tmp_path / "w.pt"))
-
-
 # ---------------------------------------------------------------- what does not fit
 
 
@@ -301,93 +186,6 @@ def test_files_that_are_no_weights_are_named(tmp_path):
     (tmp_path / "broken.pt").write_bytes(b"")
     with pytest.raises(GalaxAlignError, match="cannot be loaded"):
         build("small-vit", str(tmp_path / "broken.pt"))
-
-
-# ---------------------------------------------------------------- layers
-
-
-@pytest.mark.parametrize(
-    ("name", "part", "expected"),
-    [
-        (
-            "lite0-minilm",
-            "visual",
-            {
-                "trunk.conv_stem.weight": 0,
-                "trunk.bn1.bias": 0,
-                "trunk.blocks.0.0.conv_dw.weight": 1,
-                "trunk.blocks.6.0.bn1.weight": 7,
-                "trunk.conv_head.weight": 8,
-                "trunk.bn2.weight": 8,
-            },
-        ),
-        ("mobilenetv2-minilm", "visual", {"trunk.conv_stem.weight": 0, "trunk.blocks.6.0.conv_pw.weight": 7}),
-        (
-            "timm/test_convnext",
-            "visual",
-            {"stem.0.weight": 0, "stages.0.blocks.0.conv_dw.weight": 1, "stages.3.blocks.0.mlp.fc1.bias": 4},
-        ),
-        ("small-convnext", "visual", {"trunk.stem.1.weight": 0, "trunk.head.norm.weight": 5, "head.proj.weight": 5}),
-        (
-            "small-vit",
-            "visual",
-            {
-                "class_embedding": 0,
-                "positional_embedding": 0,
-                "conv1.weight": 0,
-                "ln_pre.weight": 0,
-                "transformer.resblocks.0.ln_1.weight": 1,
-                "transformer.resblocks.2.mlp.c_fc.weight": 3,
-                "ln_post.weight": 4,
-                "proj": 4,
-            },
-        ),
-        (
-            "small-resnet",
-            "visual",
-            {
-                "conv1.weight": 0,
-                "bn3.weight": 0,
-                "layer1.0.conv1.weight": 1,
-                "layer4.0.bn3.bias": 4,
-                "attnpool.positional_embedding": 5,
-                "attnpool.c_proj.weight": 5,
-            },
-        ),
-        ("timm/test_vit", "visual", {"pos_embed": 0, "patch_embed.proj.weight": 0, "blocks.0.norm1.weight": 1}),
-        (
-            "small-vit",
-            "text",
-            {
-                "model.token_embedding.weight": 0,
-                "model.positional_embedding": 0,
-                "model.transformer.resblocks.1.ln_2.weight": 2,
-                "model.ln_final.weight": 3,
-                "model.text_projection": 3,
-            },
-        ),
-        (
-            "lite0-minilm",
-            "text",
-            {
-                "transformer.embeddings.word_embeddings.weight": 0,
-                "transformer.encoder.layer.0.attention.self.query.weight": 1,
-                "transformer.encoder.layer.5.output.dense.weight": 6,
-            },
-        ),
-    ],
-)
-def test_layers_are_numbered_from_the_stem_to_the_output(name, part, expected):
-    backbone = build(name, with_text=part == "text")
-    tower = backbone.visual if part == "visual" else backbone.text.trunk
-    depths = layer_depths(tower)
-    assert set(depths) == {name for name, _ in tower.named_parameters()}
-    assert {name: depths[name] for name in expected} == expected
-    assert sorted(set(depths.values())) == list(range(max(depths.values()) + 1))
-
-
-def test_a_tower_without_numbered_layers_is_one_layer():
-    assert layer_depths(nn.Sequential(nn.Linear(2, 2))) == {"0.weight": 0, "0.bias": 0}
 
 
 @pytest.mark.parametrize("name", ["lite0-minilm", "timm/test_vit", "small-vit", "small-resnet", "small-convnext"])
