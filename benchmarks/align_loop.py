@@ -1,11 +1,10 @@
 """Stage 1 of the library from a store, in a process of its own: `benchmarks.loops` starts it."""
 
 import argparse
-import os
 from pathlib import Path
 
-from benchmarks.material import recipe
-from galaxalign.align.stages import Source, align_shared
+from benchmarks.material import recipe, source_of
+from galaxalign.align.stages import align_shared
 
 
 def main() -> None:
@@ -25,18 +24,8 @@ def main() -> None:
         epoch_size=given.batch_size * given.steps,
         stages={"shared": {"epochs": 1, "lock": [] if given.train_text else ["text"]}},
     )
-    source = Source(
-        images=given.images,
-        symbols=given.symbols,
-        look=None,
-        start=None,
-        dataset="benchmark",
-        code="benchmark",
-        threads=os.cpu_count() or 1,
-        memory=given.memory,
-    )
     align_shared(
-        source,
+        source_of(given.images, given.symbols, memory=given.memory),
         chosen,
         model=given.folder / "shared.pt",
         history=given.folder / "epochs.tsv",

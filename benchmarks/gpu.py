@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.material import Material, make_material, recipe
+from benchmarks.material import Material, make_material, recipe, source_of
 from benchmarks.measuring import Measured, options, write
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.model import TriModalModel
-from galaxalign.align.stages import Source, read_inputs
+from galaxalign.align.stages import read_inputs
 from galaxalign.align.training import train_stage
 
 WAITING = "<= 0.05"
@@ -93,16 +93,7 @@ def speeds(
         precision="bfloat16",
         stages={"shared": {"epochs": 1 + repetitions}},
     )
-    source = Source(
-        images=material.images,
-        symbols=material.symbols,
-        look=None,
-        start=None,
-        dataset="benchmark",
-        code="benchmark",
-        threads=torch.get_num_threads(),
-        memory=1e10,
-    )
+    inputs = source_of(material.images, material.symbols, memory=1e10)
     towers = build_backbone(chosen.backbone, with_text=True)
     model = TriModalModel(towers, temperature=chosen.temperature.start, dropout=chosen.dropout)
     model.freeze_norms(chosen.backbone.size)
@@ -110,7 +101,7 @@ def speeds(
     model.to(device)
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         model.eval().features(torch.zeros(1, 3, chosen.backbone.size, chosen.backbone.size, device=device))
-    learned = read_inputs(source, chosen).material
+    learned = read_inputs(inputs, chosen).material
     epochs = train_stage(model, name="shared", recipe=chosen, material=learned, state=None).epochs[1:]
     columns = ("galaxies_per_second", "data_wait", "peak_memory_gb")
     found = {column: [float(row[column]) for row in epochs] for column in columns}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 
 from benchmarks.measuring import ROOT
 from galaxalign.align.recipe import Recipe
+from galaxalign.align.stages import Source
 from galaxalign.data.store import read_store
 from galaxalign.settings import merge, recipe_settings
 from galaxalign.symbols.sheet import ClassSheet, read_sheet
@@ -119,6 +121,20 @@ def _write_votes(file: h5py.File, tree: DecisionTree, count: int) -> None:
     file.create_dataset("votes", data=shares).attrs["answers"] = json.dumps(list(answers))
     file.create_dataset("asked", data=np.full((count, len(questions)), 40, np.float32)).attrs["questions"] = json.dumps(
         questions
+    )
+
+
+def source_of(images: Path, symbols: Path, *, memory: float) -> Source:
+    """The material as training reads it, with every core."""
+    return Source(
+        images=images,
+        symbols=symbols,
+        look=None,
+        start=None,
+        dataset="benchmark",
+        code="benchmark",
+        threads=os.cpu_count() or 1,
+        memory=memory,
     )
 
 

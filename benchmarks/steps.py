@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.material import TREE, Material, make_material, recipe
+from benchmarks.material import TREE, Material, make_material, recipe, source_of
 from benchmarks.measuring import Measured, alternately, options, ratios, write
 from benchmarks.published import published_steps
 from galaxalign.align.backbones import build_backbone
@@ -22,7 +22,7 @@ from galaxalign.align.material import Material as Learned
 from galaxalign.align.memory import keep_freed_memory
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import Source, read_inputs
+from galaxalign.align.stages import read_inputs
 from galaxalign.align.training import StageTrainer
 
 # Largest share of an image-only step, by batch size.
@@ -118,17 +118,8 @@ def _steps(arm: Arm, material: Material, batch: int) -> Iterator[None]:
         epoch_size=1000 * batch,
         stages={arm.stage: {"epochs": 1, "lock": ["text"] if arm.lock_text else []}},
     )
-    source = Source(
-        images=material.images,
-        symbols=material.symbols,
-        look=None,
-        start=None,
-        dataset="benchmark",
-        code="benchmark",
-        threads=torch.get_num_threads(),
-        memory=1e9,
-    )
-    learned = read_inputs(source, chosen).material
+    inputs = source_of(material.images, material.symbols, memory=1e9)
+    learned = read_inputs(inputs, chosen).material
     model = _model(arm, chosen, learned)
     if arm.published:
         return published_steps(model, name=arm.stage, recipe=chosen, material=learned)
