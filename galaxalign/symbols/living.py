@@ -139,13 +139,17 @@ class LivingSymbols:
         -------
         uint8 (N, size, size, 3), row 0 at the top, red first.
         """
-        device = generator.device
-        if len(classes) == 0:
-            return torch.empty((0, self.size, self.size, 3), dtype=torch.uint8, device=device)
-        seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
-        chance = np.random.default_rng(seed)
+        chance = _chance(generator)
         choices = [self.sheet.classes[index].symbols for index in classes.tolist()]
-        names = [symbols[int(chance.integers(len(symbols)))] for symbols in choices]
+        return self._drawn([symbols[int(chance.integers(len(symbols)))] for symbols in choices], chance, generator)
+
+    def draw_symbols(self, names: Sequence[str], generator: torch.Generator) -> Tensor:
+        """Galaxies of symbols of the sheet by name, (N, size, size, 3) as those of `draw`."""
+        return self._drawn(names, _chance(generator), generator)
+
+    def _drawn(self, names: Sequence[str], chance: np.random.Generator, generator: torch.Generator) -> Tensor:
+        if not names:
+            return torch.empty((0, self.size, self.size, 3), dtype=torch.uint8, device=generator.device)
         shapes = [SYMBOLS[name].vary(chance) for name in names]
         return self._made(shapes, self._appearance_table(names, shapes, chance), chance, generator)
 
@@ -267,6 +271,12 @@ def _others(flux: Tensor, table: dict[str, Tensor]) -> Tensor:
     matrix = torch.stack([torch.stack(row, -1) for row in rows], 1)
     grid = F.affine_grid(matrix, list(flux.shape), align_corners=False)
     return F.grid_sample(flux.roll(1, 0), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _chance(generator: torch.Generator) -> np.random.Generator:
+    """What numpy draws, from the generator that decides everything."""
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    return np.random.default_rng(seed)
 
 
 def _linear(shown: Tensor, depth: Tensor) -> Tensor:

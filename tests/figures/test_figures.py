@@ -25,6 +25,7 @@ from galaxalign.figures.retrieval import NEAREST, read_similar, retrieval_grid, 
 from galaxalign.figures.style import SMALL
 from galaxalign.figures.symbols import symbol_plate
 from galaxalign.symbols.library import SYMBOLS as LIBRARY
+from galaxalign.symbols.matching import measure_look
 from galaxalign.symbols.store import DrawnSymbols, read_symbols, write_symbols
 from tests.synthetic_results import NAMES, SYMBOLS, write_embeddings, write_history, write_store
 
@@ -100,16 +101,21 @@ def test_symbol_plate_names_every_symbol():
     assert all(symbol.title in said(figure) for symbol in LIBRARY.values())
 
 
-def test_living_symbols_shows_six_rendered_and_six_real(folder, store):
+@pytest.mark.parametrize("matched", [False, True])
+def test_living_symbols_shows_six_rendered_and_six_real(folder, store, matched):
     path = folder / "symbols.h5"
     sheet = Path(__file__).parents[2] / "config/morphology/galaxymnist.yaml"
     how = {"size": 32, "variants": 1, "seed": 0, "code": "", "drawings": folder / "drawings"}
     write_symbols(sheet=sheet, symbols=path, **how)
     symbols = read_symbols(path)
     assert isinstance(symbols, DrawnSymbols)
-    figure = living_symbols(symbols, store, seed=0)
+    look = measure_look(store.pictures(np.arange(40))) if matched else None
+    figure = living_symbols(symbols, store, look, seed=0)
     words_of(figure)
     assert pictures(figure) == 13 * len(symbols.names)
+    # Rendered in the store's own frame where they match it, else in the simulated survey's.
+    rendered = figure.axes[1].images[0].get_array()
+    assert rendered.shape[0] == (store.recipe.size if matched else 160)
 
 
 def test_galaxy_plate_counts_every_class(store):

@@ -32,11 +32,22 @@ def start_of(wildcards):
     return [] if start == "none" else f"<results>/{wildcards.dataset}/{start}/model.pt"
 
 
-def look_of(wildcards):
-    """What the survey looks like, for runs with rendered galaxies that match it."""
-    living = recipe_of(wildcards)["living"]
+def look_of_run(dataset, run):
+    """What the survey looks like, for a run with rendered galaxies that match it."""
+    living = recipe_settings(config, run)["living"]
     used = living["share"] and living["matched"]
-    return f"<results>/{wildcards.dataset}/look.json" if used else []
+    return f"<results>/{dataset}/look.json" if used else []
+
+
+def look_of(wildcards):
+    """What the survey looks like, where the run needs it."""
+    return look_of_run(wildcards.dataset, wildcards.run)
+
+
+def look_of_active(wildcards):
+    """What the survey looks like, where any active run needs it."""
+    looks = (look_of_run(wildcards.dataset, run) for run in config["active"]["runs"])
+    return next(filter(None, looks), [])
 
 
 def inputs_of(wildcards):

@@ -28,6 +28,7 @@ rule figure_living_symbols:
     input:
         symbols=rules.symbols.output.symbols,
         images=rules.images.output.images,
+        look=look_of_active,
         caption="workflow/report/living_symbols.rst",
     output:
         png=report(

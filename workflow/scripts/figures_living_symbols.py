@@ -7,6 +7,7 @@ from galaxalign.data.store import read_store
 from galaxalign.figures.living import living_symbols
 from galaxalign.figures.style import save
 from galaxalign.logs import log_to
+from galaxalign.symbols.matching import read_look
 from galaxalign.symbols.store import read_symbols
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if __name__ == "__main__":
             living_symbols(
                 read_symbols(Path(snakemake.input.symbols)),
                 read_store(Path(snakemake.input.images)),
+                read_look(Path(snakemake.input.look)) if snakemake.input.look else None,
                 seed=snakemake.params.seed,
             ),
             png=Path(snakemake.output.png),
