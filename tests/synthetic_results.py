@@ -39,7 +39,9 @@ def write_embeddings(
         return unit(directions[classes] + noise * generator.normal(size=(len(classes), DIMENSIONS)))
 
     with h5py.File(path, "w") as file:
-        file.attrs.update(dataset="synthetic", run=path.stem, model="0", scale=20.0, classifier="fused", fusion=0.5)
+        file.attrs.update(
+            dataset="synthetic", run=path.stem, model="0", scale=20.0, calibration=0.5, classifier="fused", fusion=0.5
+        )
         file.attrs["classes"], file.attrs["names"] = json.dumps(LABELS), json.dumps(NAMES)
         file.attrs["trained"] = json.dumps(trained)
         group = file.create_group("galaxies")

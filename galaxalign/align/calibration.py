@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: temperature scaling, and how far off probabilities are.
+"""Probabilities that mean what they say: temperature scaling.
 
 Source: Guo et al. 2017, arXiv 1706.04599.
 """
@@ -54,34 +54,3 @@ def fit_temperature(scores: NDArray[np.floating], labels: NDArray[np.integer]) -
     if slope(coldest) <= 0:
         return LOWEST
     return 1 / float(brentq(slope, hottest, coldest, xtol=1e-10))
-
-
-def expected_calibration_error(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15
-) -> float:
-    """Mean distance between how sure a classifier is and how often it is right.
-
-    Galaxies are sorted into bins of equal width by the probability of their most probable class; each bin's
-    distance between mean probability and share of right answers is weighted by its galaxies.
-
-    Parameters
-    ----------
-    probabilities
-        (N, C), rows sum to 1.
-    labels
-        (N,) classes, 0 to C - 1.
-    bins
-        Their number.
-
-    Returns
-    -------
-    0 (calibrated) to 1; not a number without galaxies.
-    """
-    if len(probabilities) == 0:
-        return float("nan")
-    sure = np.asarray(probabilities, dtype=np.float64).max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    # A bin has its upper edge, as in the source.
-    number = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(number, weights=sure - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(sure))

@@ -8,9 +8,6 @@ from galaxalign.align.augmentation import Augmentation
 from galaxalign.align.backbones import BackboneSettings
 from galaxalign.align.losses import Weights
 
-# The recipe's word for a setting that is not used.
-NONE = "none"
-
 
 @dataclass(frozen=True)
 class LearningRate:

@@ -46,6 +46,7 @@ def embed_dataset(
         file.attrs["names"] = json.dumps(list(drawn.sheet.names))
         file.attrs["dataset"], file.attrs["run"], file.attrs["model"] = dataset, run, digest(model)
         file.attrs["scale"] = checkpoint.model.scale.item()
+        file.attrs["calibration"] = checkpoint.calibration
         file.attrs["classifier"] = checkpoint.recipe.classifier
         file.attrs["fusion"] = checkpoint.recipe.fusion
         file.attrs["trained"] = json.dumps(checkpoint.trained)

@@ -74,6 +74,7 @@ class Embeddings:
     ----------
     classes, names : labels of the classes as the catalogue has them, and as people read them.
     scale : a = exp(logit_scale).
+    calibration : temperature of the scores of the run's own classifier, fitted on validation.
     classifier, fusion : the recipe's choice of method, and the text's share in the fused scores.
     trained : modalities that the run aligned with the images, of "text" and "symbol".
     texts : None where the run has no text tower.
@@ -85,6 +86,7 @@ class Embeddings:
     classes: list[str]
     names: list[str]
     scale: float
+    calibration: float
     classifier: str
     fusion: float
     trained: list[str]
@@ -110,6 +112,7 @@ def read_embeddings(path: Path) -> Embeddings:
                 classes=json.loads(file.attrs["classes"]),
                 names=json.loads(file.attrs["names"]),
                 scale=float(file.attrs["scale"]),
+                calibration=float(file.attrs["calibration"]),
                 classifier=str(file.attrs["classifier"]),
                 fusion=float(file.attrs["fusion"]),
                 trained=json.loads(file.attrs["trained"]),

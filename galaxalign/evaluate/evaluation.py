@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import Embeddings, read_embeddings
 from galaxalign.evaluate.intervals import Estimate, bootstrap, wilson
-from galaxalign.evaluate.metrics import confusion, macro_f1
+from galaxalign.evaluate.metrics import confusion, expected_calibration_error, macro_f1
 from galaxalign.evaluate.probe import probe
 from galaxalign.evaluate.prototypes import (
     class_scores_by_answers,
@@ -51,7 +52,8 @@ def evaluate_run(path: Path, settings: EvaluationSettings) -> dict[str, Any]:
     Returns
     -------
     Plain values for JSON: dataset, run, split, classes, names, classifier (the recipe's choice), counts of
-    galaxies by split and class, classification by method (text, symbol and fused where the run aligned them,
+    galaxies by split and class, calibration (temperature of the classifier's scores and the expected calibration
+    error before and after it; None for a probe), classification by method (text, symbol and fused where the run aligned them,
     head where it has one, probe where it was given labels), retrieval by galaxy, symbol and text.  Each number
     is a map of value, low, high and n: accuracy and recall with Wilson intervals, the others with bootstrap
     intervals.
@@ -93,6 +95,7 @@ def evaluate_run(path: Path, settings: EvaluationSettings) -> dict[str, Any]:
             split: dict(zip(embeddings.classes, map(int, numbers), strict=True)) for split, numbers in counts.items()
         },
         "classifier": embeddings.classifier,
+        "calibration": _calibration(embeddings, judged),
         "classification": classification,
         "retrieval": _retrieval(embeddings, judged, settings),
     }
@@ -164,6 +167,18 @@ def _probe(embeddings: Embeddings, settings: EvaluationSettings) -> NDArray[np.i
         strengths=settings.probe,
         classes=len(embeddings.classes),
     )
+
+
+def _calibration(embeddings: Embeddings, judged: NDArray[np.int64]) -> dict[str, float] | None:
+    scores = class_scores(embeddings).get(embeddings.classifier)
+    if scores is None:
+        return None
+    scores, truth = scores[judged], embeddings.galaxies.label[judged]
+    return {
+        "temperature": embeddings.calibration,
+        "error_before": expected_calibration_error(softmax(scores, axis=1), truth),
+        "error": expected_calibration_error(softmax(scores / embeddings.calibration, axis=1), truth),
+    }
 
 
 def _classification(

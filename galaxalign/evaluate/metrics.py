@@ -44,3 +44,35 @@ def macro_f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean F1 (...) over the classes that occur in the truth."""
     present = matrix.sum(-1) > 0
     return np.asarray(np.where(present, f1(matrix), 0.0).sum(-1) / present.sum(-1))
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = 15
+) -> float:
+    """Mean distance between how sure a classifier is and how often it is right.
+
+    Galaxies are sorted into bins of equal width by the probability of their most probable class; each bin's
+    distance between mean probability and share of right answers is weighted by its galaxies (Guo et al. 2017,
+    arXiv 1706.04599).
+
+    Parameters
+    ----------
+    probabilities
+        (N, C), rows sum to 1.
+    labels
+        (N,) classes, 0 to C - 1.
+    bins
+        Their number.
+
+    Returns
+    -------
+    0 (calibrated) to 1; not a number without galaxies.
+    """
+    if len(probabilities) == 0:
+        return float("nan")
+    sure = np.asarray(probabilities, dtype=np.float64).max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    # A bin has its upper edge, as in the source.
+    number = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(number, weights=sure - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(sure))

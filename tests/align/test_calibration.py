@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from galaxalign.align.calibration import expected_calibration_error, fit_temperature
+from galaxalign.align.calibration import fit_temperature
+from galaxalign.evaluate.metrics import expected_calibration_error
 
 
 def drawn(seed, count=4000, classes=5, spread=2.0):
@@ -50,19 +51,6 @@ def test_where_nothing_bounds_the_temperature_scores_stay_as_they_are():
     assert fit_temperature(np.ones((4, 1)), np.zeros(4, dtype=int)) == 1.0
     with pytest.raises(ValueError, match="finite"):
         fit_temperature(np.array([[np.nan, 0.0]]), np.array([0]))
-
-
-def test_calibration_error_of_cases_worked_out_by_hand():
-    # Four galaxies at 0.7 of which two are right, one at 0.95 that is right: (4 * 0.2 + 0.05) / 5.
-    probabilities = np.array([[0.7, 0.3]] * 4 + [[0.05, 0.95]])
-    assert expected_calibration_error(probabilities, np.array([0, 0, 1, 1, 1])) == pytest.approx(0.17)
-    # Certain and right, certain and wrong.
-    assert expected_calibration_error(np.eye(2), np.array([0, 1])) == 0.0
-    assert expected_calibration_error(np.eye(2), np.array([1, 0])) == 1.0
-    # On an edge, a galaxy belongs to the bin below it: 0.5 and 0.75 share a bin of two but not of four.
-    edges = np.array([[0.5, 0.5], [0.75, 0.25]])
-    assert expected_calibration_error(edges, np.array([0, 1]), bins=4) == pytest.approx((0.5 + 0.75) / 2)
-    assert np.isnan(expected_calibration_error(np.empty((0, 2)), np.empty(0, dtype=int)))
 
 
 def test_calibration_lowers_the_error_of_scores_that_are_too_sure():

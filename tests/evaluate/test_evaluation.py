@@ -6,10 +6,12 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.evaluate.evaluation import EvaluationSettings, class_scores, evaluate_run, write_metrics
+from galaxalign.evaluate.metrics import expected_calibration_error
 from galaxalign.evaluate.tables import COLUMNS, read_metrics, summary, tidy, write_tables
 from tests.synthetic_results import LABELS, write_embeddings
 
@@ -36,6 +38,7 @@ def test_holds_what_the_contract_names(measured):
             "names",
             "counts",
             "classifier",
+            "calibration",
             "classification",
             "retrieval",
         )
@@ -51,6 +54,17 @@ def test_holds_what_the_contract_names(measured):
     assert set(measured["retrieval"]["text"]) == {"P@1", "P@5", "mAP@1", "mAP@5"}
     numbers = [by_text["accuracy"], by_text["macro_f1"], *measured["retrieval"]["galaxy"].values()]
     assert all(number["low"] <= number["value"] <= number["high"] for number in numbers)
+
+
+def test_calibration_is_that_of_the_runs_own_scores(folder, measured):
+    embeddings = read_embeddings(folder / "aligned.h5")
+    rows = embeddings.galaxies.rows("test")
+    scores, truth = class_scores(embeddings)["fused"][rows], embeddings.galaxies.label[rows]
+    found = measured["calibration"]
+    assert found["temperature"] == 0.5
+    assert found["error_before"] == expected_calibration_error(softmax(scores, axis=1), truth)
+    assert found["error"] == expected_calibration_error(softmax(2 * scores, axis=1), truth)
+    assert found["error"] != found["error_before"]
 
 
 def test_perfect_embeddings_are_perfect_and_noise_is_chance(folder):

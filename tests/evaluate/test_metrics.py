@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galaxalign.evaluate.metrics import accuracy, confusion, f1, macro_f1
+from galaxalign.evaluate.metrics import accuracy, confusion, expected_calibration_error, f1, macro_f1
 
 # Rows are true classes: of four of class 0 three are found, class 1 loses one to 0, class 2 is never seen.
 MATRIX = np.array([[3, 1, 0], [1, 2, 0], [0, 0, 0]])
@@ -47,3 +47,16 @@ def test_agrees_with_scikit_learn_where_every_class_is_present():
 
     truth, predicted = np.random.default_rng(1).integers(4, size=(2, 200))
     assert macro_f1(confusion(truth, predicted, 4)) == pytest.approx(f1_score(truth, predicted, average="macro"))
+
+
+def test_calibration_error_of_cases_worked_out_by_hand():
+    # Four galaxies at 0.7 of which two are right, one at 0.95 that is right: (4 * 0.2 + 0.05) / 5.
+    probabilities = np.array([[0.7, 0.3]] * 4 + [[0.05, 0.95]])
+    assert expected_calibration_error(probabilities, np.array([0, 0, 1, 1, 1])) == pytest.approx(0.17)
+    # Certain and right, certain and wrong.
+    assert expected_calibration_error(np.eye(2), np.array([0, 1])) == 0.0
+    assert expected_calibration_error(np.eye(2), np.array([1, 0])) == 1.0
+    # On an edge, a galaxy belongs to the bin below it: 0.5 and 0.75 share a bin of two but not of four.
+    edges = np.array([[0.5, 0.5], [0.75, 0.25]])
+    assert expected_calibration_error(edges, np.array([0, 1]), bins=4) == pytest.approx((0.5 + 0.75) / 2)
+    assert np.isnan(expected_calibration_error(np.empty((0, 2)), np.empty(0, dtype=int)))
