@@ -51,10 +51,10 @@ def evaluate_run(path: Path, settings: EvaluationSettings) -> dict[str, Any]:
 
     Returns
     -------
-    Plain values for JSON: dataset, run, split, classes, names, classifier (the recipe's choice), counts of
-    galaxies by split and class, calibration (temperature of the classifier's scores and the expected calibration
-    error before and after it; None for a probe), classification by method (text, symbol and fused where the run aligned them,
-    head where it has one, probe where it was given labels), retrieval by galaxy, symbol and text.  Each number
+    Plain values for JSON: dataset, run, split, classes, names, classifier (the recipe's choice), counts of galaxies
+    by split and class, calibration (temperature of the classifier's scores and the expected calibration error
+    before and after it; None for a probe), classification by method (text, symbol and fused where the run aligned
+    them, head where it has one, probe where it was given labels), retrieval by galaxy, symbol and text. Each number
     is a map of value, low, high and n: accuracy and recall with Wilson intervals, the others with bootstrap
     intervals.
 
