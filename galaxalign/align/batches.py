@@ -52,15 +52,19 @@ class Galaxies:
 
 @dataclass(frozen=True)
 class Batch:
-    """Galaxies of one step: their place among the training galaxies or `RENDERED`, and their classes, (n,) each."""
+    """Galaxies of one step, (n,) each: their place among the training galaxies or `RENDERED`, their classes, and
+    whether their mirror image is shown, whose class `labels` then says.
+    """
 
     indices: Tensor
     labels: Tensor
+    mirrored: Tensor
 
     def pieces(self, count: int) -> list["Batch"]:
         """The batch in so many parts of about the same size."""
-        parts = zip(self.indices.tensor_split(count), self.labels.tensor_split(count), strict=True)
-        return [Batch(indices, labels) for indices, labels in parts]
+        columns = (self.indices, self.labels, self.mirrored)
+        parts = zip(*(column.tensor_split(count) for column in columns), strict=True)
+        return [Batch(*part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,21 @@ def epoch_batches(labels: Tensor, classes: int, recipe: Recipe, generator: torch
     for chosen, drawn in zip(real.tensor_split(steps), made.tensor_split(steps), strict=True):
         mixed = torch.randperm(len(chosen) + len(drawn), generator=generator)
         indices = torch.cat([chosen, torch.full_like(drawn, RENDERED)])[mixed]
-        batches.append(Batch(indices, torch.cat([labels[chosen], drawn])[mixed]))
+        upright = torch.zeros(len(mixed), dtype=torch.bool)
+        batches.append(Batch(indices, torch.cat([labels[chosen], drawn])[mixed], upright))
     return batches
+
+
+def mirrored(batch: Batch, mirror: Tensor, generator: torch.Generator) -> Batch:
+    """The batch with half of its real galaxies mirrored, and as the class that their mirror image belongs to.
+
+    Parameters
+    ----------
+    mirror
+        (C,) class of the mirror image of each class.
+    """
+    turned = (torch.rand(len(batch.indices), generator=generator) < 0.5) & (batch.indices != RENDERED)
+    return Batch(batch.indices, torch.where(turned, mirror[batch.labels], batch.labels), turned)
 
 
 def sampled(labels: Tensor, sampling: str, count: int, generator: torch.Generator) -> Tensor:

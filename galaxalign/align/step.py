@@ -48,6 +48,7 @@ class Step:
         self.place = recipe.seed, recipe.stage_number(name)
         self.device = model.logit_scale.device
         self.symbols: SymbolViews = vocabulary.views.to(self.device)
+        self.symbol_size = model.symbol_size(recipe)
         self.text_items = vocabulary.text_items.to(self.device)
         tree = vocabulary.prompts.tree
         self.tree = None if tree is None else TreeTargets.of(tree).to(self.device)
@@ -163,6 +164,9 @@ class Step:
         draws = generator_for(self.device, Purpose.GALAXIES, *self.place, step, number)
         flip = not self.vocabulary.handed
         pictures = real.to(self.device, non_blocking=True)
+        turned = piece.mirrored[piece.indices != RENDERED].to(self.device)
+        if bool(turned.any()):
+            pictures = torch.where(turned[:, None, None, None], pictures.flip(2), pictures)
         made = (piece.indices == RENDERED).to(self.device)
         if self.material.living is not None and bool((piece.indices == RENDERED).any()):
             rendered = self.material.living.draw(piece.labels[piece.indices == RENDERED].to(self.device), draws)
@@ -179,7 +183,7 @@ class Step:
         draws = generator_for(self.device, Purpose.SYMBOLS, *self.place, step)
         return self.symbols.draw(
             self.recipe.symbol_views,
-            self.recipe.backbone.size,
+            self.symbol_size,
             self.recipe.augment,
             flip=not self.vocabulary.handed,
             generator=draws,

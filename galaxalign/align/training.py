@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from galaxalign.align.batches import Batch, epoch_batches, epoch_length, order_of, read_ahead
+from galaxalign.align.batches import Batch, epoch_batches, epoch_length, mirrored, order_of, read_ahead
 from galaxalign.align.distributed import rank
 from galaxalign.align.history import TERMS, Clock, History
 from galaxalign.align.material import Material
@@ -105,6 +105,9 @@ class StageTrainer:
         order = order_of(self.recipe.seed, self.recipe.stage_number(self.name), epoch)
         train, classes = self.material.train, self.material.vocabulary.prompts.classes
         batches = epoch_batches(train.labels, classes, self.recipe, order)
+        mirror = self.material.vocabulary.mirror
+        if mirror is not None and self.recipe.augment.flip:
+            batches = [mirrored(batch, mirror, order) for batch in batches]
         left = batches[self.done % self.steps_an_epoch :]
         clock, saved = Clock(), Clock()
         own = [self.step.own(self.step.pieces(batch)) for batch in left]

@@ -22,6 +22,8 @@ class Vocabulary:
     text_count : how many classes or answers there are.
     views : variants of the symbols that training draws from, with their classes, or their own places in the tree.
     handed : whether a mirror image may be another class.
+    mirror : (C,) of a handed vocabulary, the class of each class's mirror image; None where some have no such class,
+        and where votes are learned, whose answers have none.
     """
 
     prompts: ClassPrompts
@@ -30,6 +32,7 @@ class Vocabulary:
     text_count: int
     views: SymbolViews
     handed: bool
+    mirror: Tensor | None
 
 
 def vocabulary_of(drawn: DrawnSymbols, targets: str) -> Vocabulary:
@@ -55,4 +58,11 @@ def vocabulary_of(drawn: DrawnSymbols, targets: str) -> Vocabulary:
     else:
         views = SymbolViews(torch.from_numpy(drawn.tree.views), torch.arange(len(drawn.tree.views)))
         items = tree.texts, torch.from_numpy(tree.text_answers), len(tree.questions)
-    return Vocabulary(prompts, *items, views=views, handed=drawn.sheet.handed)
+    mirror = drawn.sheet.mirror if drawn.sheet.handed and tree is None else None
+    return Vocabulary(
+        prompts,
+        *items,
+        views=views,
+        handed=drawn.sheet.handed,
+        mirror=None if mirror is None else torch.tensor(mirror),
+    )

@@ -18,7 +18,7 @@ Ranges = dict[str, tuple[float, float]]
 # Seen from any side short of edge-on; a flatter disk would be called edge-on by the volunteers.
 _INCLINED: Ranges = {"axis_ratio": (0.5, 1.0)}
 _BULGED: Ranges = {"disk": (0.85, 1.0), "bulge": (0.03, 0.2), "bulge_radius": (0.1, 0.24)}
-_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.15), "arm_strength": (0.35, 0.9)}
+_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.15), "arm_strength": (0.2, 0.8)}
 _ANY_ARMS: Ranges = {"arms": (2, 4)}
 _ANY_PITCH: Ranges = {"pitch": (10.0, 34.0)}
 _FAINT_ARMS: Ranges = {
@@ -28,7 +28,7 @@ _FAINT_ARMS: Ranges = {
     "arm_strength": (0.2, 0.6),
 }
 _MAYBE_BAR: Ranges = {"bar": (0.0, 0.4), "bar_width": (0.06, 0.1)}
-_THIN: Ranges = {"axis_ratio": (0.08, 0.26)}
+_THIN: Ranges = {"axis_ratio": (0.08, 0.32)}
 _CLUMPS: Ranges = {"axis_ratio": (0.45, 1.0), "arrangement": (0, 9999)}
 _COMPANION: Ranges = {
     "axis_ratio": (0.4, 0.95),
@@ -290,3 +290,13 @@ _ARMS = (
 SYMBOLS: dict[str, Symbol] = {
     symbol.name: symbol for symbol in (*_SMOOTH_OR_FEATURES, *_EDGE_ON, *_DISK_FEATURES, *_ODD, *_ARMS)
 }
+
+
+def mirror_symbol(name: str) -> str | None:
+    """The symbol of a symbol's mirror images: itself but for handed ones, whose other hand may have none."""
+    symbol = SYMBOLS[name]
+    if not symbol.handed:
+        return name
+    other = replace(symbol.geometry, hand=-symbol.geometry.hand)
+    found = (one.name for one in SYMBOLS.values() if one.handed and (one.geometry, one.free) == (other, symbol.free))
+    return next(found, None)

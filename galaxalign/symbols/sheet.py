@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from galaxalign.errors import GalaxAlignError, nearest
-from galaxalign.symbols.library import SYMBOLS
+from galaxalign.symbols.library import SYMBOLS, mirror_symbol
 from galaxalign.symbols.tree import DecisionTree, complaint_of
 
 SCHEMAS = Path(__file__).parents[2] / "workflow/schemas"
@@ -81,6 +81,13 @@ class ClassSheet:
         """Whether the mirror image of some class is another class, so that no galaxy may be flipped."""
         symbols = [symbol for entry in self.classes for symbol in entry.symbols]
         return any(SYMBOLS[symbol].handed for symbol in [*symbols, *(self.tree.symbols if self.tree else ())])
+
+    @property
+    def mirror(self) -> tuple[int, ...] | None:
+        """For each class the one that its mirror images belong to, told by the symbols; None where one has none."""
+        own = [frozenset(entry.symbols) for entry in self.classes]
+        other = [frozenset(mirror_symbol(symbol) for symbol in symbols) for symbols in own]
+        return tuple(own.index(symbols) for symbols in other) if set(other) <= set(own) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for checkpoints."""

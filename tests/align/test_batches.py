@@ -13,6 +13,7 @@ from galaxalign.align.batches import (
     SymbolViews,
     epoch_batches,
     few_labels,
+    mirrored,
     read_ahead,
     sampled,
 )
@@ -83,17 +84,21 @@ class Shelf:
         return np.broadcast_to(rows.astype(np.uint8)[:, None, None, None], (len(rows), 4, 4, 3)).copy()
 
 
+def batch_of(rows: list[int]) -> Batch:
+    return Batch(torch.tensor(rows), torch.tensor(rows), torch.zeros(len(rows), dtype=torch.bool))
+
+
 @pytest.mark.parametrize("memory", [1e6, 100])
 def test_pictures_come_in_order_whether_they_fit_in_memory_or_not(memory):
     galaxies = Galaxies(Shelf(), np.array([2, 5, 8]), memory)
-    batches = [[Batch(torch.tensor(rows), torch.tensor(rows))] for rows in ([2, 0], [1, RENDERED], [0])]
+    batches = [[batch_of(rows)] for rows in ([2, 0], [1, RENDERED], [0])]
     read = [pictures[0][:, 0, 0, 0].tolist() for _, pictures in read_ahead(galaxies, batches, pin=False)]
     assert read == [[8, 2], [5], [2]]
 
 
 def test_an_error_while_reading_ahead_is_raised():
     galaxies = Galaxies(Shelf(), np.array([2, 7]), memory=0)
-    reader = read_ahead(galaxies, [[Batch(torch.tensor([1]), torch.tensor([7]))]], pin=False)
+    reader = read_ahead(galaxies, [[batch_of([1])]], pin=False)
     with pytest.raises(OSError, match="row 7 is broken"):
         next(reader)
 
@@ -163,3 +168,15 @@ def test_learning_rate_rises_then_falls_to_nearly_nothing():
     assert shares[55] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)), abs=1e-9)
     assert shares[99] < 1e-3
     assert learning_rate_share(0, 1, 0.0) == 1.0
+
+
+def test_mirrored_galaxies_belong_to_the_class_of_their_mirror_image():
+    labels = torch.tensor([0, 1, 2] * 200)
+    indices = torch.arange(600).where(torch.arange(600) % 4 != 0, torch.tensor(RENDERED))
+    turned = mirrored(Batch(indices, labels, torch.zeros(600, dtype=torch.bool)), torch.tensor([0, 2, 1]), generator())
+    assert not turned.mirrored[indices == RENDERED].any()
+    # 450 tosses of a coin: 225 +- 11.
+    assert 180 < int(turned.mirrored.sum()) < 270
+    assert torch.equal(turned.labels[~turned.mirrored], labels[~turned.mirrored])
+    assert torch.equal(turned.labels[turned.mirrored], torch.tensor([0, 2, 1])[labels[turned.mirrored]])
+    assert torch.equal(turned.indices, indices)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
+from galaxalign.align.augmentation import augment
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.batches import RENDERED, Batch
 from galaxalign.align.model import Head, TriModalModel
@@ -22,7 +23,16 @@ from tests.align.small import recipe, source
 STILL = {"rotate": False, "flip": False, "zoom": 0.0, "shift": 0.0, "brightness": 0.0, "noise": 0.0}
 WEIGHTS = {"image_text": 1.0, "symbol_text": 0.7, "image_symbol": 0.5, "classifier": 0.3}
 MIXED = {"living": {"share": 0.25, "matched": False}, "stages": {"shared": {"weights": WEIGHTS}}, "batch_size": 7}
-BATCH = Batch(torch.tensor([0, 5, RENDERED, 9, 13, 2, RENDERED]), torch.tensor([0, 1, 3, 2, 3, 0, 1]))
+
+
+def batch_of(indices: list[int], labels: list[int], mirrored: tuple[int, ...] = ()) -> Batch:
+    """Galaxies of a step, of which those at the places `mirrored` are."""
+    turned = torch.zeros(len(indices), dtype=torch.bool)
+    turned[list(mirrored)] = True
+    return Batch(torch.tensor(indices), torch.tensor(labels), turned)
+
+
+BATCH = batch_of([0, 5, RENDERED, 9, 13, 2, RENDERED], [0, 1, 3, 2, 3, 0, 1])
 
 
 def gradients(
@@ -55,7 +65,7 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
 @pytest.mark.parametrize("targets", ["class", "identity"])
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(inputs, targets, own_tower):
     still = MIXED | {"augment": STILL, "targets": targets, "living": {"share": 0.0, "matched": False}}
-    batch = Batch(torch.tensor([0, 5, 11, 9, 13, 2, 8]), torch.tensor([0, 1, 2, 2, 3, 0, 2]))
+    batch = batch_of([0, 5, 11, 9, 13, 2, 8], [0, 1, 2, 2, 3, 0, 2], mirrored=(1, 4))
     whole = gradients(inputs, recipe(**still), own_tower, batch)
     parts = gradients(inputs, recipe(accumulate=3, **still), own_tower, batch)
     assert {"image.conv1.weight", "logit_scale", "head.linear.weight", "loss image_symbol"} <= set(whole)
@@ -94,3 +104,16 @@ def test_pieces_keep_order_and_number():
     pieces = BATCH.pieces(3)
     assert np.concatenate([piece.indices.numpy() for piece in pieces]).tolist() == BATCH.indices.tolist()
     assert [len(piece.labels) for piece in pieces] == [3, 2, 2]
+
+
+def test_mirrored_galaxies_pass_the_tower_as_their_mirror_image(inputs):
+    chosen = recipe(augment=STILL, batch_size=3)
+    material = read_inputs(source(inputs), chosen).material
+    model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=0.0)
+    step, seen = Step(model, name="shared", recipe=chosen, material=material), []
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    batch = batch_of([4, 5, 6], [0, 1, 1], mirrored=(1,))
+    pictures = material.train.pictures(batch.indices)
+    step.gradients(0, batch, step.own(step.pieces(batch)), [pictures], torch.amp.GradScaler("cpu", enabled=False))
+    shown = augment(pictures, 32, chosen.augment, flip=False, generator=torch.Generator())
+    torch.testing.assert_close(seen[0], torch.stack([shown[0], shown[1].flip(-1), shown[2]]), atol=1e-5, rtol=0)

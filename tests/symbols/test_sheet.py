@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -201,3 +202,11 @@ def test_the_schema_describes_every_key(name, parts):
     for part in (schema, *(schema["$defs"][part] for part in parts)):
         assert part["additionalProperties"] is False
         assert all("description" in entry or "$ref" in entry for entry in part["properties"].values())
+
+
+def test_mirror_images_belong_to_the_class_of_the_other_hand():
+    sheet = read_sheet(SHEETS[0].with_name("gz1.yaml"))
+    labels = [sheet.labels[other] for other in sheet.mirror]
+    assert labels == ["elliptical", "anticlockwise spiral", "clockwise spiral", "edge-on", "merger"]
+    assert replace(sheet, classes=sheet.classes[:2]).mirror is None
+    assert read_sheet(SHEETS[0].with_name("gz2.yaml")).mirror == tuple(range(8))
