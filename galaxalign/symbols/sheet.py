@@ -85,9 +85,11 @@ class ClassSheet:
     @property
     def mirror(self) -> tuple[int, ...] | None:
         """For each class the one that its mirror images belong to, told by the symbols; None where one has none."""
-        own = [frozenset(entry.symbols) for entry in self.classes]
-        other = [frozenset(mirror_symbol(symbol) for symbol in symbols) for symbols in own]
-        return tuple(own.index(symbols) for symbols in other) if set(other) <= set(own) else None
+        places = {frozenset(entry.symbols): place for place, entry in enumerate(self.classes)}
+        found = [places.get(frozenset(mirror_symbol(symbol) or "" for symbol in symbols)) for symbols in places]
+        known = tuple(place for place in found if place is not None)
+        # Classes that share their symbols cannot be told apart by them.
+        return known if len(known) == len(self.classes) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for checkpoints."""
