@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from galaxalign.align.augmentation import resize
 from galaxalign.align.model import TriModalModel
-from galaxalign.align.recipe import Recipe
 
 BATCH = 64
 # A symbol means the same at any position angle: its embedding is the mean over these many.
@@ -51,10 +50,9 @@ def embed_all(
     return np.concatenate([part for part, _ in parts]), np.concatenate(logits) if logits else None
 
 
-def embed_symbols(model: TriModalModel, drawings: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.float32]:
+def embed_symbols(model: TriModalModel, drawings: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Unit-length embeddings (S, D) of symbol drawings uint8 (S, H, W, 3), each the mean over position angles."""
     model.eval()
-    size = model.symbol_size(recipe)
     pictures = resize(torch.from_numpy(drawings).to(model.logit_scale.device), size)
     views = []
     for turn in range(SYMBOL_ANGLES):

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from galaxalign.align.backbones import Backbone, TextTower
 from galaxalign.align.norms import freeze_norms
-from galaxalign.align.recipe import Recipe
 
 # Published bounds of a = exp(logit_scale).
 LARGEST_SCALE = 100.0
@@ -68,21 +67,6 @@ class TriModalModel(nn.Module):
         """Give symbols a tower of their own that starts as a copy of the image tower."""
         self.symbol = copy.deepcopy(self.image)
 
-    def symbol_size(self, recipe: Recipe) -> int:
-        """Side of the symbols' pictures, pixels: the recipe's, or the galaxies' for towers that take one size only."""
-        wanted = min(recipe.symbol_size, recipe.backbone.size)
-        # Norms that are held differ from the tower around them.
-        modes = [(module, module.training) for module in self.image.modules()]
-        try:
-            with torch.no_grad():
-                self.image.eval()(torch.zeros(1, 3, wanted, wanted, device=self.logit_scale.device))
-        except Exception:  # whatever a tower of another library raises
-            return recipe.backbone.size
-        finally:
-            for module, training in modes:
-                module.training = training
-        return wanted
-
     def freeze_norms(self, size: int) -> None:
         """Fold the frozen batch norms of the towers that see pictures of `size` pixels."""
         for tower in (self.image, self.symbol):
@@ -102,7 +86,7 @@ class TriModalModel(nn.Module):
         -------
         By name: images (N, D), symbols (M, D) and texts (T, D) of unit length, scale (), logits (N, C) of the head.
         """
-        if views is not None and self.symbol is None and views.shape[1:] == pictures.shape[1:]:
+        if views is not None and self.symbol is None:
             # One pass for all pictures of the shared tower.
             features, drawn = self.features(torch.cat([pictures, views])).split([len(pictures), len(views)])
         else:

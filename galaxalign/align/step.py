@@ -48,7 +48,6 @@ class Step:
         self.place = recipe.seed, recipe.stage_number(name)
         self.device = model.logit_scale.device
         self.symbols: SymbolViews = vocabulary.views.to(self.device)
-        self.symbol_size = model.symbol_size(recipe)
         self.text_items = vocabulary.text_items.to(self.device)
         tree = vocabulary.prompts.tree
         self.tree = None if tree is None else TreeTargets.of(tree).to(self.device)
@@ -183,7 +182,7 @@ class Step:
         draws = generator_for(self.device, Purpose.SYMBOLS, *self.place, step)
         return self.symbols.draw(
             self.recipe.symbol_views,
-            self.symbol_size,
+            self.recipe.backbone.size,
             self.recipe.augment,
             flip=not self.vocabulary.handed,
             generator=draws,
