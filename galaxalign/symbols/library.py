@@ -18,7 +18,7 @@ Ranges = dict[str, tuple[float, float]]
 # Seen from any side short of edge-on; a flatter disk would be called edge-on by the volunteers.
 _INCLINED: Ranges = {"axis_ratio": (0.5, 1.0)}
 _BULGED: Ranges = {"disk": (0.85, 1.0), "bulge": (0.03, 0.2), "bulge_radius": (0.1, 0.24)}
-_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.15), "arm_strength": (0.2, 0.8)}
+_ARMED: Ranges = _INCLINED | _BULGED | {"arm_width": (0.06, 0.15), "arm_strength": (0.35, 0.9)}
 _ANY_ARMS: Ranges = {"arms": (2, 4)}
 _ANY_PITCH: Ranges = {"pitch": (10.0, 34.0)}
 _FAINT_ARMS: Ranges = {
@@ -27,8 +27,10 @@ _FAINT_ARMS: Ranges = {
     "arm_width": (0.06, 0.12),
     "arm_strength": (0.2, 0.6),
 }
+# To tell the hand of a spiral its arms need not be strong.
+_WEAK: Ranges = {"arm_strength": (0.2, 0.8)}
 _MAYBE_BAR: Ranges = {"bar": (0.0, 0.4), "bar_width": (0.06, 0.1)}
-_THIN: Ranges = {"axis_ratio": (0.08, 0.32)}
+_THIN: Ranges = {"axis_ratio": (0.08, 0.26)}
 _CLUMPS: Ranges = {"axis_ratio": (0.45, 1.0), "arrangement": (0, 9999)}
 _COMPANION: Ranges = {
     "axis_ratio": (0.4, 0.95),
@@ -274,7 +276,7 @@ _ARMS = (
         "clockwise spiral",
         "galaxy_zoo_1/clockwise_spiral",
         replace(_SPIRAL, pitch=20.0, hand=1),
-        _ARMED | _ANY_ARMS | _ANY_PITCH | _MAYBE_BAR,
+        _ARMED | _ANY_ARMS | _ANY_PITCH | _MAYBE_BAR | _WEAK,
         handed=True,
     ),
     _symbol(
@@ -282,7 +284,7 @@ _ARMS = (
         "anticlockwise spiral",
         "galaxy_zoo_1/anticlockwise_spiral",
         replace(_SPIRAL, pitch=20.0, hand=-1),
-        _ARMED | _ANY_ARMS | _ANY_PITCH | _MAYBE_BAR,
+        _ARMED | _ANY_ARMS | _ANY_PITCH | _MAYBE_BAR | _WEAK,
         handed=True,
     ),
 )
