@@ -1,6 +1,7 @@
 """FITS images as they come: which of a file's images, which axis the bands are, and which pixels have no data."""
 
 import io
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -161,7 +162,10 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
     data = unit.read()
     if unit.compressed:
         return _unpack_tiles(path, unit, data)
-    values: NDArray[Any] = np.frombuffer(data, TYPES[int(unit.header["BITPIX"])]).reshape(unit.shape)
+    kind, count = np.dtype(TYPES[int(unit.header["BITPIX"])]), math.prod(unit.shape)
+    if len(data) < count * kind.itemsize:
+        raise BadImage("unreadable", f"{path}: unit {unit.number} has a GCOUNT of 0")
+    values: NDArray[Any] = np.frombuffer(data, kind, count).reshape(unit.shape)
     is_integer = values.dtype.kind in "iu"
     blank = unit.header.get("BLANK") if is_integer else None
     try:

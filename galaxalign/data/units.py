@@ -8,6 +8,7 @@ further than `MAX_UNPACKED`.
 import bz2
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ BLOCK = 2880
 CARD = 80
 PIECE = 2**20
 BITPIX = (8, 16, 32, 64, -32, -64)
+
+_QUOTED = re.compile("'((?:[^']|'')*)'")
 
 Value = str | int | float | bool
 
@@ -104,7 +107,7 @@ class _Stream:
 
     def skip(self, size: int) -> None:
         if not self.packed:
-            self._count(size)
+            self._count(min(size, self._length - self._place))
             self._file.seek(self._place)
             return
         while size > 0:
@@ -187,7 +190,7 @@ def read_cards(raw: bytes) -> dict[str, Value]:
         keyword = text[place : place + 8].rstrip()
         if keyword == "END":
             break
-        if text[place + 8 : place + 10] == "= ":
+        if text[place + 8 : place + 10] == "= " and keyword not in ("", "COMMENT", "HISTORY"):
             value = _value(text[place + 10 : place + CARD])
             if value is not None:
                 cards[keyword] = value
@@ -197,10 +200,8 @@ def read_cards(raw: bytes) -> dict[str, Value]:
 def _value(text: str) -> Value | None:
     text = text.lstrip()
     if text.startswith("'"):
-        end = text.find("'", 1)
-        while text[end + 1 : end + 2] == "'":
-            end = text.find("'", end + 2)
-        return text[1:end].replace("''", "'").rstrip() if end > 0 else None
+        quoted = _QUOTED.match(text)
+        return quoted[1].replace("''", "'").rstrip() if quoted else None
     word = text.partition("/")[0].strip()
     if word in ("T", "F"):
         return word == "T"
