@@ -14,7 +14,7 @@ MEANINGS = {
     "blank": "more than data.max_blank of the pixels have no data",
     "constant": "every pixel has the same value",
     "saturated": "more than data.quality.max_saturated of the pixels around the middle are as bright as they can be",
-    "faint": "nothing in the picture stands out from its noise by data.quality.min_signal",
+    "faint": "nothing in the picture stands out from its noise by data.quality.min_signal (or the stretch misfits)",
     "off_centre": "no source lies within data.quality.max_offset of the side from the middle",
 }
 

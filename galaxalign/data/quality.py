@@ -190,7 +190,7 @@ def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, qual
         return "", ""
     signal, distance = find_source(picture, quality.min_signal)
     if signal < quality.min_signal:
-        return "faint", f"the brightest spot is {signal:.1f} times the noise, {quality.min_signal:g} make a source"
+        return "faint", f"its brightest spot is {signal:.1f} times the noise, {quality.min_signal:g} make a source"
     if distance > quality.max_offset:
         return "off_centre", (
             f"its nearest source is {_percent(distance)} of the side from the middle, "
