@@ -6,10 +6,16 @@ MEANINGS = {
     "unreadable": "the file is not what its name says",
     "truncated": "the file ends before its image does",
     "missing_band": "a band that the colours need is not there",
+    "missing_extension": "a FITS extension that data.fits names is not there",
     "shape": "the bands differ in shape, or the image is not two-dimensional",
-    "too_large": "the picture has more pixels than any cutout (a decompression bomb)",
+    "depth": "the picture's values are neither of 8 nor of 16 bits",
+    "too_large": "the image has more pixels than any cutout (a decompression bomb, or a header that lies)",
+    "edge": "more than data.quality.max_edge of the rows or columns lie beyond the survey's edge",
     "blank": "more than data.max_blank of the pixels have no data",
     "constant": "every pixel has the same value",
+    "saturated": "more than data.quality.max_saturated of the pixels around the middle are as bright as they can be",
+    "faint": "nothing in the picture stands out from its noise by data.quality.min_signal (or the stretch misfits)",
+    "off_centre": "no source lies within data.quality.max_offset of the side from the middle",
 }
 
 

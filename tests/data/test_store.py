@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.pictures import ImageRecipe, blank_picture, crop_centre, make_picture
+from galaxalign.data.pictures import ImageRecipe, crop_centre, make_picture
+from galaxalign.data.quality import measure_picture
 from galaxalign.data.rgb import to_rgb
 from galaxalign.data.store import CHUNK, build_store, read_store
 from galaxalign.errors import GalaxAlignError
@@ -185,9 +186,9 @@ def test_crops_of_oblong_images():
 def test_dark_skies_are_not_blank_but_a_missing_half_is():
     pixels = np.random.default_rng(0).integers(0, 3, (60, 60, 3), np.uint8)
     assert (pixels.max(axis=-1) == 0).mean() > 0.02
-    assert blank_picture(pixels) == 0
+    assert measure_picture(pixels).blank == 0
     pixels[:, 30:] = 0
-    assert blank_picture(pixels) == 0.5
+    assert measure_picture(pixels).blank == 0.5
 
 
 def test_recipes_survive_the_store():

@@ -14,8 +14,11 @@ rule images_for_predictions:
         "<benchmarks>/images_for_predictions/{dataset}.tsv"
     threads: 4
     params:
-        max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
-        max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+        settings=lambda wildcards: {
+            key: value
+            for key, value in dataset_of(wildcards)["data"].items()
+            if key != "split"
+        },
         code=code("data.store"),
     script:
         "../scripts/search_images.py"
