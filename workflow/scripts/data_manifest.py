@@ -20,4 +20,5 @@ if __name__ == "__main__":
             bands=snakemake.params.bands,
             max_rejected=snakemake.params.max_rejected,
             manifest=Path(snakemake.output.manifest),
+            rejects_if_failed=Path(snakemake.log[0]).with_suffix(".rejects.tsv"),
         )
