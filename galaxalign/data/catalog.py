@@ -69,7 +69,7 @@ def galaxies_of_catalogue(
     wanted = _wanted(catalogue, named)
     voted = [] if kind is None or tree is None else needed_columns(catalogue.names, kind, tree)
     table = catalogue.read([*wanted, *voted])
-    marks = Marks(len(table))
+    marks = Marks.none(len(table))
     galaxies = pd.DataFrame({"id": _ids(table[named["id"]], path, marks)})
     galaxies["label"] = texts(table[named["label"]]) if "label" in named else ""
     for axis in ("ra", "dec"):
@@ -82,7 +82,7 @@ def galaxies_of_catalogue(
     elif total is not None:
         votes["total"] = np.full(len(table), float(total))
     galaxies["source"] = _sources(table, named["file"], root, path, marks)
-    galaxies["flag"], galaxies["reason"] = marks.flag, marks.reason
+    marks.note(galaxies)
     return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
 
 

@@ -11,11 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galaxalign.data import catalog
-from galaxalign.data.files import check_files
+from galaxalign.data.duplicates import duplicate_groups, read_fingerprints
+from galaxalign.data.galaxies import read_galaxies
 from galaxalign.data.marks import Marks
 from galaxalign.data.rejects import Reject, check_rejected, write_rejects
-from galaxalign.data.splits import SPLITS, named_groups, renumber, sdss_fields, sky_groups, split_galaxies
+from galaxalign.data.splits import (
+    SPLITS,
+    join_groups,
+    named_groups,
+    renumber,
+    sdss_fields,
+    sky_groups,
+    split_galaxies,
+)
 from galaxalign.data.votes import labels_from_votes, total_votes, vote_table, votes_of
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet
@@ -23,8 +31,6 @@ from galaxalign.symbols.sheet import ClassSheet
 logger = logging.getLogger(__name__)
 
 FIRST = ["id", "source", "label", "ra", "dec", "group", "split", "flag", "reason"]
-# Columns of the catalogue that a simulated survey writes.
-SIMULATED = {"id": "id", "file": "file", "ra": "ra", "dec": "dec"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,7 @@ class SplitRule:
 
     group_by: str
     radius: float
+    duplicates: bool
     fractions: Mapping[str, float]
     seed: int
 
@@ -45,6 +52,7 @@ def write_manifest(
     split: SplitRule,
     bands: Sequence[str],
     max_rejected: float,
+    fingerprints: Path | None,
     manifest: Path,
     rejects_if_failed: Path,
 ) -> None:
@@ -71,6 +79,8 @@ def write_manifest(
         Bands that the colours need, of which files one a band must exist.
     max_rejected
         Share of galaxies that may be rejected before any image is read.
+    fingerprints
+        Of the pictures, so that those of the same sky stay in one split; None where nobody asks.
     manifest
         What is written.
     rejects_if_failed
@@ -81,14 +91,15 @@ def write_manifest(
     GalaxAlignError
         A catalogue, label or class that will not do, or too many rows that will not.
     """
-    galaxies = read_galaxies(source, inputs, sheet)
+    galaxies = read_galaxies(source, inputs, sheet, bands)
     labels, rivals = find_labels(galaxies, source, sheet, inputs[0])
     galaxies["label"] = pd.array(labels, dtype="string")
-    marks = Marks(len(galaxies))
-    marks.flag, marks.reason = galaxies["flag"].to_numpy(object), galaxies["reason"].to_numpy(object)
-    check_files(galaxies["source"].tolist(), bands, root_of(source, inputs), marks)
+    marks = Marks.of(galaxies)
     galaxies["group"] = find_groups(galaxies, split, marks)
-    galaxies["flag"], galaxies["reason"] = marks.flag, marks.reason
+    marks.note(galaxies)
+    if fingerprints is not None:
+        prints = read_fingerprints(fingerprints, galaxies["id"].tolist())
+        galaxies["group"] = join_groups(galaxies["group"].to_numpy(), duplicate_groups(*prints))
     _check_rejected(galaxies, max_rejected, inputs[0], rejects_if_failed)
     index = pd.Index(sheet.labels).get_indexer(pd.Index(labels)).astype(np.int64)
     galaxies["split"] = ""
@@ -110,37 +121,6 @@ def write_manifest(
     part = manifest.with_name(f".{manifest.name}.part")
     galaxies.to_parquet(part, index=False)
     part.replace(manifest)
-
-
-def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet) -> pd.DataFrame:
-    """Galaxies of any kind of source, in the form of `catalog`."""
-    (kind, settings), *_ = source.items()
-    match kind:
-        case "catalogue":
-            return catalog.galaxies_of_catalogue(
-                inputs[0], Path(settings["root"]), settings["columns"], kind=settings.get("votes"), tree=sheet.tree
-            )
-        case "simulated":
-            columns = SIMULATED | ({"label": "label"} if settings["labelled"] else {})
-            return catalog.galaxies_of_catalogue(inputs[0], inputs[0].parent, columns)
-        case "galaxy10":
-            return catalog.galaxies_of_galaxy10(inputs[0])
-        case "galaxymnist":
-            return catalog.galaxies_of_galaxymnist(inputs[0], inputs[1])
-        case _:
-            known = ["simulated", "catalogue", "galaxy10", "galaxymnist"]
-            raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
-
-
-def root_of(source: Mapping[str, Any], inputs: Sequence[Path]) -> Path | None:
-    """The folder that the files of galaxies must be in; None where the configuration names the files themselves."""
-    match source:
-        case {"catalogue": settings}:
-            return Path(settings["root"])
-        case {"simulated": _}:
-            return inputs[0].parent
-        case _:
-            return None
 
 
 def find_votes(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:

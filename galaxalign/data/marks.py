@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -14,10 +15,20 @@ class Marks:
     flag, reason : texts, (N,); the flag a key of `flags.MEANINGS`.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, flag: NDArray[np.object_], reason: NDArray[np.object_]) -> None:
+        """What is wrong already; both are changed in place."""
+        self.flag = flag
+        self.reason = reason
+
+    @classmethod
+    def none(cls, rows: int) -> "Marks":
         """Nothing is wrong with so many galaxies."""
-        self.flag: NDArray[np.object_] = np.full(rows, "", dtype=object)
-        self.reason: NDArray[np.object_] = np.full(rows, "", dtype=object)
+        return cls(np.full(rows, "", dtype=object), np.full(rows, "", dtype=object))
+
+    @classmethod
+    def of(cls, galaxies: pd.DataFrame) -> "Marks":
+        """What the columns flag and reason of a frame say, which stay as they are until `note` writes them."""
+        return cls(galaxies["flag"].to_numpy(object, copy=True), galaxies["reason"].to_numpy(object, copy=True))
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -30,3 +41,7 @@ class Marks:
         for row in map(int, np.flatnonzero(bad & self.good)):
             self.flag[row] = flag
             self.reason[row] = " ".join(reason(row).split())
+
+    def note(self, galaxies: pd.DataFrame) -> None:
+        """Write the columns flag and reason of a frame."""
+        galaxies["flag"], galaxies["reason"] = self.flag, self.reason

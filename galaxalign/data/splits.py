@@ -43,12 +43,17 @@ def neighbours(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of every pair of galaxies within `radius` arcseconds, each pair once (ra and dec in degrees)."""
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    alpha, delta = np.radians(ra[known]), np.radians(dec[known])
-    vectors = np.column_stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
+    vectors = unit_vectors(ra[known], dec[known])
     # The chord of the angle: exact on the sphere, at the poles and across RA 0 too.
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
     pairs = cKDTree(vectors).query_pairs(chord, output_type="ndarray").reshape(-1, 2)
     return known[pairs[:, 0]], known[pairs[:, 1]]
+
+
+def unit_vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Directions (N, 3) of length 1 of positions in degrees."""
+    alpha, delta = np.radians(ra), np.radians(dec)
+    return np.column_stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
 
 
 def sdss_fields(ids: Sequence[str]) -> NDArray[np.int64]:

@@ -47,10 +47,9 @@ def read(folder, table, columns=COLUMNS, bands=(), **options):
     path = folder / "catalog.csv"
     table.to_csv(path, index=False)
     galaxies = galaxies_of_catalogue(path, folder, columns, **options)
-    marks = Marks(len(galaxies))
-    marks.flag, marks.reason = galaxies["flag"].to_numpy(object), galaxies["reason"].to_numpy(object)
+    marks = Marks.of(galaxies)
     check_files(galaxies["source"].tolist(), bands, folder, marks)
-    galaxies["flag"], galaxies["reason"] = marks.flag, marks.reason
+    marks.note(galaxies)
     assert galaxies["id"].is_unique
     assert set(marks.flag) <= {"", *MEANINGS}
     return galaxies
@@ -114,7 +113,7 @@ def test_files_that_leave_the_root_or_lead_nowhere(folder, file, flag):
     # A neighbour whose name begins like the root's.
     (folder.parent / "root2").mkdir()
     (folder.parent / "root2/1.jpg").touch()
-    marks = Marks(1)
+    marks = Marks.none(1)
     file = file.replace("{folder}", str(folder))
     check_files([file if file.startswith("/") else f"{folder}/{file}"], (), folder, marks)
     assert marks.flag[0] == flag
@@ -123,7 +122,7 @@ def test_files_that_leave_the_root_or_lead_nowhere(folder, file, flag):
 
 def test_a_root_may_itself_be_a_link(folder):
     (folder.parent / "link").symlink_to(folder)
-    marks = Marks(2)
+    marks = Marks.none(2)
     check_files(
         [f"{folder.parent}/link/1.jpg", f"{folder.parent}/link/../link/1.jpg"], (), folder.parent / "link", marks
     )
@@ -134,11 +133,11 @@ def test_one_file_a_band_must_all_be_inside(folder):
     for name in ("1_g.fits", "1_r.fits", "2_g.fits"):
         (folder / name).touch()
     (folder / "2_r.fits").symlink_to(folder.parent / "elsewhere/secret.jpg")
-    marks = Marks(4)
+    marks = Marks.none(4)
     check_files([f"{folder}/{n}_{{band}}.fits" for n in (1, 2, 3, 4)], ("g", "r"), folder, marks)
     assert marks.flag.tolist() == ["", "outside_root", "missing_file", "missing_file"]
     (folder / "3_r.fits").touch()
-    marks = Marks(1)
+    marks = Marks.none(1)
     check_files([f"{folder}/3_{{band}}.fits"], ("g", "r"), folder, marks)
     assert (marks.flag[0], marks.reason[0]) == ("missing_band", f"there is no {folder}/3_g.fits")
 
@@ -238,7 +237,7 @@ def test_no_cell_ends_a_run(folder, cells):
 def test_real_catalogues(real_data, name):
     columns = {"id": "file" if name == "galaxy10_decals_sample" else "objid", "file": "file"}
     galaxies = galaxies_of_catalogue(real_data / name / "catalog.csv", real_data / name, columns)
-    marks = Marks(len(galaxies))
+    marks = Marks.none(len(galaxies))
     check_files(galaxies["source"].tolist(), (), real_data / name, marks)
     assert len(galaxies) == {"gz1": 4990, "gz2": 760, "galaxy10_decals_sample": 40}[name]
     assert (galaxies["flag"] == "").all()

@@ -15,7 +15,9 @@ from galaxalign.symbols.sheet import read_sheet
 from tests.conftest import ROOT
 from tests.data.synthetic_images import write_galaxy10, write_galaxymnist
 
-SPLIT = SplitRule(group_by="none", radius=60, fractions={"train": 0.6, "validation": 0.15, "test": 0.25}, seed=0)
+SPLIT = SplitRule(
+    group_by="none", radius=60, duplicates=False, fractions={"train": 0.6, "validation": 0.15, "test": 0.25}, seed=0
+)
 COLUMNS = {"id": "name", "file": "file", "label": "class"}
 GZ1 = ["elliptical", "clockwise spiral", "anticlockwise spiral", "edge-on", "merger"]
 
@@ -54,6 +56,7 @@ def manifest_of(folder, *, source=None, name="gz1", split=SPLIT, max_rejected=0.
         bands=("g", "r", "z"),
         max_rejected=max_rejected,
         manifest=folder / "manifest.parquet",
+        fingerprints=None,
         rejects_if_failed=folder / "manifest.rejects.tsv",
     )
     return pd.read_parquet(folder / "manifest.parquet")
@@ -232,6 +235,7 @@ def test_voted_galaxies_of_no_class_follow_their_group_or_train(folder):
         bands=(),
         max_rejected=0.1,
         manifest=folder / "manifest.parquet",
+        fingerprints=None,
         rejects_if_failed=folder / "manifest.rejects.tsv",
     )
     galaxies = pd.read_parquet(folder / "manifest.parquet")
@@ -259,6 +263,7 @@ def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):
         bands=(),
         max_rejected=0,
         manifest=tmp_path / "manifest.parquet",
+        fingerprints=None,
         rejects_if_failed=tmp_path / "manifest.rejects.tsv",
     )
     galaxies = pd.read_parquet(tmp_path / "manifest.parquet")

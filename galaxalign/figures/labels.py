@@ -1,0 +1,112 @@
+"""How many galaxies each class got and what becomes of them, and where the rules of classes conflict."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from galaxalign.data.labels import FATES, NO_CLASS
+from galaxalign.figures.style import BLUE, GREY, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
+
+# Inches: room for names, for axes and titles, and of a row.
+NAMES, AXES, ROW = 1.15, 0.95, 0.24
+COLOURS = dict(zip(FATES, (BLUE, SKY, ORANGE, "#D9D9D9", VERMILION), strict=True))
+# Colour is not the only difference.
+HATCHES = dict(zip(FATES, ("", "////", "....", "", "xxxx"), strict=True))
+# Above this share of the darkest cell numbers are white.
+DARK = 0.55
+
+
+@styled
+def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Bars of galaxies by class and split; and where labels come from rules, which of them hold together.
+
+    Parameters
+    ----------
+    table
+        As `data.labels.label_table` makes it.
+    names
+        Display names of the classes, in order.
+    """
+    rows = len(table)
+    height = AXES + ROW * rows + 0.35
+    figure = Figure(figsize=(PAGE, height))
+    conflicts = int(table["conflicts"].sum())
+    words = [wrap(name, NAMES, SMALL, lines=2) for name in [*names, NO_CLASS]]
+    left, bottom, tall = NAMES / PAGE, (AXES - 0.1) / height, ROW * rows / height
+    matrix = ROW * len(names) if conflicts else 0.0
+    bars = figure.add_axes((left, bottom, (PAGE - NAMES - 0.45 - matrix - (0.75 if conflicts else 0)) / PAGE, tall))
+    _bars(bars, table, words)
+    if conflicts:
+        cells = figure.add_axes(
+            ((PAGE - matrix - 0.1) / PAGE, bottom + ROW / height, matrix / PAGE, ROW * len(names) / height)
+        )
+        _matrix(cells, table, words[:-1])
+    total = int(table["galaxies"].sum())
+    said = f"{conflicts} of {total} galaxies satisfy the rules of several classes" if conflicts else ""
+    figure.text(0.995, 1 - 0.06 / height, said, ha="right", va="top", fontsize=MEDIUM)
+    return figure
+
+
+def _bars(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
+    rows = np.arange(len(table))
+    start = np.zeros(len(table))
+    for fate in FATES:
+        counts = table[fate].to_numpy(float)
+        if counts.any():
+            panel.barh(
+                rows,
+                counts,
+                left=start,
+                height=0.72,
+                color=COLOURS[fate],
+                hatch=HATCHES[fate],
+                edgecolor="white",
+                linewidth=0.4,
+                label=fate,
+            )
+        start += counts
+    for row, total in enumerate(start):
+        panel.annotate(
+            f"{total:.0f}", (total, row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=SMALL
+        )
+    panel.set_yticks(rows, words, fontsize=SMALL)
+    panel.set_ylim(len(table) - 0.5, -0.5)
+    panel.set_xlim(0, start.max() * 1.12 + 1)
+    panel.tick_params(axis="y", length=0)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_xlabel("Galaxies")
+    panel.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(FATES),
+        fontsize=SMALL,
+        borderpad=0.1,
+        columnspacing=1.0,
+        handlelength=1.4,
+        handletextpad=0.4,
+    )
+
+
+def _matrix(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
+    """Galaxies of each class (row) for which the rule of another (column) holds too."""
+    counts = table[[name for name in table.columns if name.startswith("also ")]].to_numpy(int)[:-1]
+    panel.imshow(counts, cmap="Greys", vmin=0, vmax=counts.max())
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        dark = counts[row, column] > DARK * counts.max()
+        panel.text(
+            column,
+            row,
+            str(counts[row, column]),
+            ha="center",
+            va="center",
+            fontsize=SMALL,
+            color="white" if dark else "black",
+        )
+    panel.set_xticks(range(len(words)), words, fontsize=SMALL, rotation=90)
+    panel.set_yticks(range(len(words)), [""] * len(words))
+    panel.tick_params(length=0)
+    panel.set_xlabel("Rule that holds too", fontsize=MEDIUM)
+    panel.set_ylabel("Class", fontsize=MEDIUM, color=GREY)
