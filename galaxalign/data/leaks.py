@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from galaxalign.data.duplicates import LIMIT, differences, fingerprint
+from galaxalign.data.duplicates import BITS, LIMIT, differences, fingerprint
 from galaxalign.data.splits import SPLITS, unit_vectors
 from galaxalign.data.store import Store
 
@@ -61,7 +61,7 @@ COLUMNS = ["by", "first", "second", "first_split", "second_split", "difference",
 
 def closest_pictures(store: Store, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     """The `PAIRS` pairs of rows across splits whose fingerprints differ least, the closest first."""
-    prints = np.array([fingerprint(picture) for picture in _pictures(store, rows)], bool).reshape(len(rows), -1)
+    prints = np.array([fingerprint(picture) for picture in _pictures(store, rows)], bool).reshape(len(rows), BITS)
     splits = store.split[rows]
     found: list[tuple[float, int, int]] = []
     for start, shares in differences(prints) if len(rows) else ():

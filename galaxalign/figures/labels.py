@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from galaxalign.data.labels import FATES, NO_CLASS
-from galaxalign.figures.style import BLUE, GREY, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
+from galaxalign.figures.style import BLUE, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
 
-# Inches: room for names, for axes and titles, and of a row.
-NAMES, AXES, ROW = 1.15, 0.95, 0.24
+# Inches: room for names, of a row, beside a panel, and of a letter of a name.
+NAMES, ROW, EDGE, LETTER = 1.15, 0.24, 0.2, 0.046
 COLOURS = dict(zip(FATES, (BLUE, SKY, ORANGE, "#D9D9D9", VERMILION), strict=True))
 # Colour is not the only difference.
 HATCHES = dict(zip(FATES, ("", "////", "....", "", "xxxx"), strict=True))
@@ -30,23 +30,23 @@ def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     names
         Display names of the classes, in order.
     """
-    rows = len(table)
-    height = AXES + ROW * rows + 0.35
-    figure = Figure(figsize=(PAGE, height))
+    rows, classes = len(table), len(names)
     conflicts = int(table["conflicts"].sum())
     words = [wrap(name, NAMES, SMALL, lines=2) for name in [*names, NO_CLASS]]
-    left, bottom, tall = NAMES / PAGE, (AXES - 0.1) / height, ROW * rows / height
-    matrix = ROW * len(names) if conflicts else 0.0
-    bars = figure.add_axes((left, bottom, (PAGE - NAMES - 0.45 - matrix - (0.75 if conflicts else 0)) / PAGE, tall))
+    longest = LETTER * max(len(line) for word in words for line in word.split("\n"))
+    under = longest + 0.4 if conflicts else 0.5
+    height = under + ROW * rows + 0.35
+    matrix = ROW * classes if conflicts else 0.0
+    figure = Figure(figsize=(PAGE, height))
+    wide = PAGE - NAMES - EDGE - (matrix + EDGE if conflicts else 0)
+    bars = figure.add_axes((NAMES / PAGE, under / height, wide / PAGE, ROW * rows / height))
     _bars(bars, table, words)
     if conflicts:
-        cells = figure.add_axes(
-            ((PAGE - matrix - 0.1) / PAGE, bottom + ROW / height, matrix / PAGE, ROW * len(names) / height)
-        )
+        left, bottom = PAGE - matrix - EDGE / 2, under + ROW
+        cells = figure.add_axes((left / PAGE, bottom / height, matrix / PAGE, ROW * classes / height))
         _matrix(cells, table, words[:-1])
-    total = int(table["galaxies"].sum())
-    said = f"{conflicts} of {total} galaxies satisfy the rules of several classes" if conflicts else ""
-    figure.text(0.995, 1 - 0.06 / height, said, ha="right", va="top", fontsize=MEDIUM)
+        total = int(table["galaxies"].sum())
+        cells.set_xlabel(f"Rule that holds too\n({conflicts} of {total} galaxies)", fontsize=MEDIUM)
     return figure
 
 
@@ -108,5 +108,7 @@ def _matrix(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
     panel.set_xticks(range(len(words)), words, fontsize=SMALL, rotation=90)
     panel.set_yticks(range(len(words)), [""] * len(words))
     panel.tick_params(length=0)
-    panel.set_xlabel("Rule that holds too", fontsize=MEDIUM)
-    panel.set_ylabel("Class", fontsize=MEDIUM, color=GREY)
+    panel.set_xticks(np.arange(0.5, len(words) - 1), minor=True)
+    panel.set_yticks(np.arange(0.5, len(words) - 1), minor=True)
+    panel.grid(which="minor", color="#D9D9D9", linewidth=0.4)
+    panel.tick_params(which="minor", length=0)

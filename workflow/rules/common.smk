@@ -87,14 +87,8 @@ def compared_runs():
 def figures_of_all(wildcards):
     """Every figure of every active data set."""
     names = [
-        *(
-            "labels",
-            "galaxies",
-            "rejects",
-            "leaks",
-            "living_symbols",
-            "learning_curves",
-        ),
+        *("labels", "galaxies", "rejects", "leaks"),
+        *("living_symbols", "learning_curves"),
         *("confusion", "comparison", "embedding_map", "retrieval"),
         *(["few_labels"] if config["sweeps"] else []),
     ]
