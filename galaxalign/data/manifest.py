@@ -197,8 +197,12 @@ def find_groups(galaxies: pd.DataFrame, split: SplitRule, marks: Marks) -> NDArr
     """Groups of galaxies that share sky, as ``data.split.group_by`` says; who cannot be grouped is flagged."""
     match split.group_by:
         case "sky":
-            known = np.isfinite(galaxies["ra"]) & np.isfinite(galaxies["dec"])
-            if not known.any() and galaxies["label"].notna().any():
+            known = (np.isfinite(galaxies["ra"]) & np.isfinite(galaxies["dec"])).to_numpy(bool)
+            if known.any():
+                marks.add(
+                    ~known, "position", lambda row: f"galaxy {galaxies['id'][row]!r} has no position to group it by"
+                )
+            elif galaxies["label"].notna().any():
                 raise GalaxAlignError(
                     "data.split.group_by is sky, but no galaxy has a position: name columns.ra and columns.dec, "
                     "or group by sdss_field, column or none"

@@ -1,5 +1,7 @@
 """From catalogues to manifests: ids, labels, files, groups, splits, and what wrong input gets."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import h5py
@@ -9,11 +11,12 @@ import pytest
 
 from galaxalign.data.manifest import SplitRule, write_manifest
 from galaxalign.data.sources import check_source, input_files
+from galaxalign.data.store import build_store, read_store
 from galaxalign.data.votes import votes_of
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.sheet import read_sheet
 from tests.conftest import ROOT
-from tests.data.synthetic_images import write_galaxy10, write_galaxymnist
+from tests.data.synthetic_images import RECIPE, write_galaxy10, write_galaxymnist, write_jpeg
 
 SPLIT = SplitRule(
     group_by="none", radius=60, duplicates=False, fractions={"train": 0.6, "validation": 0.15, "test": 0.25}, seed=0
@@ -152,6 +155,119 @@ def test_wrong_catalogues_are_named(folder, change, options, words):
     with pytest.raises(GalaxAlignError, match=words):
         manifest_of(folder, **options)
     assert not list(folder.glob(".*part"))
+
+
+def test_bad_rows_reach_the_manifest_and_the_rejects_of_the_store(folder):
+    for number in range(40):
+        write_jpeg(folder / f"{number:04d}.jpg", seed=number)
+    (folder / "0020.jpg").write_bytes(b"<html>")
+    edit(folder, lambda table: cell("name", 3, "0002")(cell("file", 7, "../../etc/passwd")(table)))
+    galaxies = manifest_of(folder, max_rejected=0.1)
+    assert len(galaxies) == 40
+    assert galaxies["id"].is_unique
+    assert galaxies["flag"].value_counts().to_dict() == {"": 38, "duplicate_id": 1, "outside_root": 1}
+    assert (galaxies["split"] == "").equals(galaxies["flag"] != "")
+    build_store(
+        manifest=folder / "manifest.parquet",
+        classes=sheet("gz1").labels,
+        names=sheet("gz1").names,
+        recipe=RECIPE,
+        max_blank=0.2,
+        max_rejected=0.1,
+        dataset="bad",
+        workers=1,
+        images=folder / "images.h5",
+        rejects=folder / "rejects.tsv",
+        rejects_if_failed=folder / "failed.tsv",
+    )
+    rejects = pd.read_csv(folder / "rejects.tsv", sep="\t", dtype=str)
+    assert dict(zip(rejects["id"], rejects["flag"], strict=True)) == {
+        "0002_row_4": "duplicate_id",
+        "0007": "outside_root",
+        "0020": "unreadable",
+    }
+    # The file of the duplicate is there, but nobody reads it a second time.
+    assert not read_store(folder / "images.h5").pictures(np.array([3])).any()
+
+
+MILLION = """
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from galaxalign.data.manifest import SplitRule, write_manifest
+from galaxalign.symbols.sheet import read_sheet
+
+folder, rows = Path(sys.argv[1]), 10**6
+generator = np.random.default_rng(0)
+table = pd.DataFrame({"id": 1237648720693755918 + np.arange(rows), "file": "one.jpg"})
+table["ra"], table["dec"] = generator.uniform(0, 360, rows), generator.uniform(-90, 90, rows)
+table["label"] = generator.integers(0, 5, rows)
+table.loc[123456, "ra"] = np.nan
+table.loc[500000, "file"] = "../../etc/passwd"
+table.loc[rows - 1, "id"] = table["id"][0]
+table.to_parquet(folder / "catalog.parquet")
+(folder / "one.jpg").touch()
+columns = {"id": "id", "file": "file", "ra": "ra", "dec": "dec", "label": "label"}
+write_manifest(
+    source={"catalogue": {"root": str(folder), "columns": columns, "labels": "column"}},
+    inputs=[folder / "catalog.parquet"],
+    sheet=read_sheet(Path("config/morphology/gz1.yaml")),
+    split=SplitRule(
+        group_by="sky", radius=60, duplicates=False,
+        fractions={"train": 0.6, "validation": 0.15, "test": 0.25}, seed=0,
+    ),
+    bands=(),
+    max_rejected=3e-6,
+    fingerprints=None,
+    manifest=folder / "manifest.parquet",
+    rejects_if_failed=folder / "rejects.tsv",
+)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_a_million_rows_of_which_three_are_bad(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MILLION, str(tmp_path)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) < 1.5 * 2**20, "kB resident"
+    galaxies = pd.read_parquet(tmp_path / "manifest.parquet", columns=["id", "flag", "split", "label", "group"])
+    assert len(galaxies) == 10**6
+    assert galaxies["id"].is_unique
+    bad = galaxies[galaxies["flag"] != ""]
+    assert bad["flag"].to_dict() == {123456: "position", 500000: "outside_root", 999999: "duplicate_id"}
+    assert set(bad["split"]) == {""}
+    shares = galaxies["split"].value_counts(normalize=True)
+    assert [round(shares[name], 3) for name in ("train", "validation", "test")] == [0.6, 0.15, 0.25]
+    assert galaxies[galaxies["split"] != ""].drop_duplicates(["group", "split"])["group"].is_unique
+
+
+def test_galaxy10_without_a_position_or_cut_in_half(tmp_path):
+    write_galaxy10(tmp_path / "g.h5")
+    with h5py.File(tmp_path / "g.h5", "a") as file:
+        file["ra"][4] = np.nan
+    galaxies = manifest_of(tmp_path, source={"galaxy10": {"path": "g.h5"}}, name="galaxy10", **by("sky"))
+    assert np.flatnonzero(galaxies["flag"] == "position").tolist() == [4]
+    whole = (tmp_path / "g.h5").read_bytes()
+    (tmp_path / "g.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(GalaxAlignError, match=r"g\.h5 cannot be read as HDF5"):
+        manifest_of(tmp_path, source={"galaxy10": {"path": "g.h5"}}, name="galaxy10")
+
+
+def test_groups_of_a_column_and_a_published_split(folder):
+    hosts = [f"host {number // 2}" for number in range(40)]
+    parts = ["train"] * 26 + ["test"] * 14
+    edit(folder, lambda table: table.assign(host=hosts, part=parts))
+    galaxies = manifest_of(folder, **by("column"), columns=COLUMNS | {"group": "host", "split": "part"})
+    assert galaxies["group"].tolist() == [number // 2 for number in range(40)]
+    assert set(galaxies["split"][26:]) == {"test"}
+    assert set(galaxies["split"][:26]) == {"train", "validation"}
+    assert galaxies.groupby("group")["split"].nunique().max() == 1
 
 
 def test_galaxy10(tmp_path):
