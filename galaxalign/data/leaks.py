@@ -66,6 +66,8 @@ def closest_pictures(store: Store, rows: NDArray[np.int64]) -> list[tuple[int, i
     found: list[tuple[float, int, int]] = []
     for start, shares in differences(prints) if len(rows) else ():
         shares[splits[start : start + len(shares), None] == splits[None, start:]] = np.inf
+        # Each pair once.
+        shares[np.tril_indices(len(shares))] = np.inf
         for place in map(int, np.argpartition(shares, min(PAIRS, shares.size - 1), axis=None)[:PAIRS]):
             first, second = divmod(place, shares.shape[1])
             if np.isfinite(shares[first, second]):

@@ -36,12 +36,16 @@ def test_the_closest_pairs_across_splits(tmp_path):
         *("by", "first", "second", "first_split", "second_split", "difference", "separation", "leak")
     ]
     assert (report["first_split"] != report["second_split"]).all()
+    assert (report["by"] == "picture").sum() == 12
+    assert not report.duplicated(["by", "first", "second"]).any()
     assert "g5" not in {*report["first"], *report["second"]}
     leaks = report[report["leak"] & ((report["by"] == "picture") | (report["separation"] <= 60))]
     assert set(leaks[["by", "first", "second"]].itertuples(index=False, name=None)) == {
         ("picture", "g0", "g2"),
         ("picture", "g6", "g7"),
         ("sky", "g0", "g3"),
+        # Alike or not, these lie 50 arcsec from each other.
+        ("picture", "g0", "g3"),
     }
     near = report[(report["by"] == "sky") & (report["second"] == "g3")].iloc[0]
     assert near["separation"] == 50.0
