@@ -1,6 +1,14 @@
 """What can be wrong with an image: every flag, its one meaning, and the exception that carries it."""
 
 MEANINGS = {
+    "no_id": "the catalogue gives it no id",
+    "duplicate_id": "an earlier row of the catalogue has its id",
+    "no_objid": "its id is no SDSS objid, by which galaxies are grouped",
+    "position": "its position is empty, cannot be read or is not on the sky",
+    "number": "a number of its row cannot be read",
+    "no_file": "the catalogue names no file for it",
+    "outside_root": "its file leads outside the folder of the data",
+    "link_loop": "its file is a symbolic link that leads to itself",
     "missing_file": "there is no such file",
     "empty_file": "the file has no bytes",
     "unreadable": "the file is not what its name says",

@@ -5,7 +5,8 @@ A source is named by a text, its locator:
 * ``galaxies/1.fits`` (also ``.fit .fits.gz .fits.bz2 .fits.fz``): a cube of bands, an extension a band, or one band;
 * ``galaxies/1_{band}.fits``: one file a band, ``{band}`` standing for its name;
 * ``galaxies/1.jpg`` (also ``.jpeg .png .tif .tiff .webp``): a picture;
-* ``Galaxy10_DECals.h5#17``: row 17 of the data set `images` of an HDF5 file.
+* ``Galaxy10_DECals.h5#17``: row 17 of the data set `images` of an HDF5 file: a picture, or flux (bands, y, x) as
+  FITS stores it, of the bands that ``data.bands`` names, its first row in the south.
 """
 
 import math
@@ -52,17 +53,17 @@ def read_image(
     source
         The locator.
     cube_bands
-        Bands of a FITS cube whose header has no ``BANDS``, in order.
+        Bands of a FITS cube whose header has no ``BANDS``, and of flux in HDF5, in order.
     bands
-        Bands wanted of FITS files; others are left out.
+        Bands wanted of flux; others are left out.
     layout
         How FITS files are laid out.
 
     Returns
     -------
-    Flux of the wanted bands from FITS, on the pixel grid of the first; from the other kinds a picture, uint8
-    (H, W, 3).  Both have north up and east to the left: FITS as their WCS says (pictures and HDF5 rows are taken to
-    be so already).
+    Flux of the wanted bands from FITS, on the pixel grid of the first, and from floats in HDF5; from the other kinds a
+    picture, uint8 (H, W, 3).  Both have north up and east to the left: FITS as their WCS says (pictures and HDF5 rows
+    are taken to be so already).
 
     Raises
     ------
@@ -71,7 +72,7 @@ def read_image(
     """
     path, _, row = source.partition("#")
     if path.lower().endswith(HDF5):
-        return _read_row(path, row)
+        return _read_row(path, row, cube_bands, bands)
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack(source, bands, [_read_band(source, band, layout) for band in bands])
@@ -139,17 +140,23 @@ def _hdf5_images(path: str) -> h5py.Dataset:
     return h5py.File(_readable(Path(path)), "r")["images"]
 
 
-def _read_row(path: str, row: str) -> NDArray[np.uint8]:
+def _read_row(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux | NDArray[np.uint8]:
     if not row.isdecimal():
         raise BadImage("unreadable", f"{path}#{row} names no row: the number of one is expected after #")
     try:
         images = _hdf5_images(path)
         if math.prod(images.shape[1:]) > 3 * MAX_PIXELS:
             raise BadImage("too_large", f"row {row} of {path} has the shape {images.shape[1:]}")
-        picture: NDArray[np.uint8] = images[int(row)]
+        values: NDArray[np.uint8] = images[int(row)]
     # What h5py raises on files that are damaged in one way or another.
     except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise BadImage("unreadable", f"row {row} of {path}: {error}") from error
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise BadImage("shape", f"row {row} of {path} is {picture.dtype} {picture.shape}, not uint8 (H, W, 3)")
-    return picture
+    if values.ndim == 3 and values.dtype.kind == "f":
+        if len(values) != len(cube_bands) or not {*bands} <= {*cube_bands}:
+            reason = f"row {row} of {path} has {len(values)} planes, data.bands names {', '.join(cube_bands)}"
+            raise BadImage("missing_band", f"{reason}, wanted are {', '.join(bands)}")
+        planes = values[[list(cube_bands).index(band) for band in bands], ::-1].astype(np.float32)
+        return Flux(values=planes, bands=tuple(bands))
+    if values.ndim != 3 or values.shape[2] != 3 or values.dtype != np.uint8:
+        raise BadImage("shape", f"row {row} of {path} is {values.dtype} {values.shape}, not uint8 (H, W, 3)")
+    return values

@@ -119,6 +119,24 @@ def test_pictures(tmp_path):
     assert read(write_jpeg(tmp_path / "a.JPEG", side=24)).shape == (24, 24, 3)
 
 
+def test_flux_in_hdf5_is_read_as_fits_is(tmp_path):
+    """The layout of Stein et al. 2021: `images` float32 (N, 3, H, W) in nanomaggies, y up."""
+    flux = noise(2, 3, 9, 9)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["images"] = flux
+    write_cube(tmp_path / "same.fits", flux[1])
+    row = read(f"{tmp_path / 's.h5'}#1")
+    cube = read(tmp_path / "same.fits")
+    assert row.bands == cube.bands
+    assert row.values.dtype == np.float32
+    assert np.array_equal(row.values, cube.values)
+    with pytest.raises(BadImage, match=r"has 3 planes, data\.bands names g, r") as bad:
+        read_image(f"{tmp_path / 's.h5'}#1", cube_bands=("g", "r"), bands=("g",))
+    assert bad.value.flag == "missing_band"
+    with pytest.raises(BadImage, match="wanted are z, i"):
+        read_image(f"{tmp_path / 's.h5'}#1", cube_bands=("g", "r", "z"), bands=("z", "i"))
+
+
 def test_rows_of_hdf5(tmp_path):
     for path in (write_galaxy10(tmp_path / "g.h5"), write_galaxymnist(tmp_path / "m.hdf5", galaxies=8)):
         with h5py.File(path) as file:

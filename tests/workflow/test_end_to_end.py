@@ -18,7 +18,7 @@ DATASETS = {
     "simulated_field": {"source": {"simulated": {"galaxies": 12, "pixels": 64}}},
 }
 FIGURES = [
-    *("galaxies", "rejects", "living_symbols", "learning_curves"),
+    *("labels", "galaxies", "rejects", "leaks", "living_symbols", "learning_curves"),
     *("confusion", "comparison", "embedding_map", "retrieval"),
 ]
 

@@ -65,6 +65,12 @@ def pictures_of(wildcards):
     return [] if "catalogue" in source else inputs_of(wildcards)
 
 
+def fingerprints_of(wildcards):
+    """The fingerprints of a data set's pictures, where those of the same sky must stay in one split."""
+    asked = dataset_of(wildcards)["data"]["split"]["duplicates"]
+    return f"<results>/{wildcards.dataset}/fingerprints.parquet" if asked else []
+
+
 def bands_of(wildcards):
     """Bands that a data set's colours are made of."""
     colours = dataset_of(wildcards)["data"]["stretch"]["colours"]
@@ -81,7 +87,8 @@ def compared_runs():
 def figures_of_all(wildcards):
     """Every figure of every active data set."""
     names = [
-        *("galaxies", "rejects", "living_symbols", "learning_curves"),
+        *("labels", "galaxies", "rejects", "leaks"),
+        *("living_symbols", "learning_curves"),
         *("confusion", "comparison", "embedding_map", "retrieval"),
         *(["few_labels"] if config["sweeps"] else []),
     ]

@@ -35,12 +35,39 @@ rule download:
         "../scripts/data_download.py"
 
 
+rule fingerprints:
+    """Fingerprints of all pictures, by which the manifest finds those of the same sky."""
+    input:
+        files=inputs_of,
+        pictures=pictures_of,
+        sheet=sheet_of,
+        tree=tree_of,
+    output:
+        fingerprints="<results>/{dataset}/fingerprints.parquet",
+    log:
+        "<logs>/fingerprints/{dataset}.log",
+    benchmark:
+        "<benchmarks>/fingerprints/{dataset}.tsv"
+    threads: 4
+    params:
+        source=lambda wildcards: dataset_of(wildcards)["source"],
+        settings=lambda wildcards: {
+            key: value
+            for key, value in dataset_of(wildcards)["data"].items()
+            if key not in {"split", "max_rejected"}
+        },
+        code=code("data.fingerprints"),
+    script:
+        "../scripts/data_fingerprints.py"
+
+
 rule manifest:
     """What is known of every galaxy before an image is read: label, sky group, split, missing files."""
     input:
         files=inputs_of,
         sheet=sheet_of,
         tree=tree_of,
+        fingerprints=fingerprints_of,
     output:
         manifest="<results>/{dataset}/manifest.parquet",
     log:
@@ -79,3 +106,48 @@ rule images:
         code=code("data.store"),
     script:
         "../scripts/data_images.py"
+
+
+rule labels:
+    """How many galaxies each class got, how many none, and where the rules of classes conflict."""
+    input:
+        manifest=rules.manifest.output.manifest,
+        images=rules.images.output.images,
+    output:
+        table=report(
+            "<results>/tables/{dataset}/labels.tsv",
+            caption="../report/labels_table.rst",
+            category="Tables",
+            labels={"table": "Labels, {dataset}"},
+        ),
+    log:
+        "<logs>/labels/{dataset}.log",
+    params:
+        code=code("data.labels"),
+    script:
+        "../scripts/data_labels.py"
+
+
+rule leaks:
+    """The pairs of galaxies in different splits that are most alike."""
+    input:
+        images=rules.images.output.images,
+    output:
+        table=report(
+            "<results>/tables/{dataset}/leaks.tsv",
+            caption="../report/leaks_table.rst",
+            category="Tables",
+            labels={"table": "Leaks, {dataset}"},
+        ),
+    log:
+        "<logs>/leaks/{dataset}.log",
+    benchmark:
+        "<benchmarks>/leaks/{dataset}.tsv"
+    params:
+        split=lambda wildcards: {
+            key: dataset_of(wildcards)["data"]["split"][key]
+            for key in ("radius", "seed")
+        },
+        code=code("data.leaks"),
+    script:
+        "../scripts/data_leaks.py"
