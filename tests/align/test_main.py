@@ -1,4 +1,4 @@
-"""`python -m galaxalign.align` on a machine without Snakemake."""
+"""`python -m galaxalign.align` and `python -m benchmarks.few_labels` on a machine without Snakemake."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -24,7 +25,7 @@ OVERLAY = {
     },
 }
 # Importing what is None fails, as importing what is not installed does.
-ALONE = "import runpy, sys; sys.modules['snakemake'] = None; runpy.run_module('galaxalign.align', run_name='__main__')"
+ALONE = "import runpy, sys; sys.modules['snakemake'] = None; runpy.run_module(sys.argv.pop(1), run_name='__main__')"
 
 
 @pytest.fixture
@@ -40,9 +41,9 @@ def folder(inputs, tmp_path) -> Path:
     return tmp_path
 
 
-def align(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def align(folder: Path, *words: str, module: str = "galaxalign.align") -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", ALONE, *words, "--configfile", "mine.yaml"]
+    command = [sys.executable, "-c", ALONE, module, *words, "--configfile", "mine.yaml"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -71,3 +72,18 @@ def test_a_wrong_name_is_told_before_anything_is_read(folder):
     done = align(folder, "--dataset", "nose", "--run", "galaxalign")
     assert done.returncode == 1
     assert "did you mean 'noise'?" in done.stderr
+
+
+def test_sweeps_are_run_without_snakemake_and_what_is_there_is_left(folder):
+    sweep = {"runs": ["image_only"], "over": "none", "labels_per_class": [2, "all"], "seeds": [0], "changes": {}}
+    active = {"datasets": ["noise"], "runs": ["image_only"]}
+    evaluate = {"split": "validation", "bootstrap": 100}
+    overlay = OVERLAY | {"sweeps": [sweep], "active": active, "evaluate": evaluate, "figures": {"run": "image_only"}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(overlay))
+    for _ in range(2):
+        done = align(folder, "--results", "results", module="benchmarks.few_labels")
+        assert done.returncode == 0, done.stderr
+    assert "galaxies to train on" not in done.stderr
+    table = pd.read_csv(folder / "results/tables/noise/few_labels.tsv", sep="\t")
+    assert table["trained_on"].tolist() == [8, 16]
+    assert table["n"].tolist() == [4, 4]
