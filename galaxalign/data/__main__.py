@@ -17,8 +17,9 @@ import yaml
 
 from galaxalign.data.fits import Layout
 from galaxalign.data.flags import MEANINGS, BadImage
-from galaxalign.data.pictures import ImageRecipe, Picture, crop_centre, make_picture, resize
+from galaxalign.data.pictures import ImageRecipe, Picture, crop_centre, make_picture
 from galaxalign.data.readers import Flux, read_image
+from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import COLOURS, STRETCHES, Stretch, to_rgb
 from galaxalign.errors import GalaxAlignError
 from galaxalign.figures.stretches import stretch_sheet

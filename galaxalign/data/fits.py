@@ -19,6 +19,10 @@ from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, open_units
 TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Tiles of a compressed image: a row of the image each, as a rule; each costs time, however little it holds.
 MAX_TILES = 2**17
+# Columns of a table, by the FITS standard.
+MAX_FIELDS = 999
+# Not HCOMPRESS_1, whose decoder writes beyond its memory where a damaged tile tells it to.
+ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +195,17 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
 
 
 def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
-    """The values of a tile-compressed image."""
+    """The values of a tile-compressed image.
+
+    Headers are held against the FITS standard before, since the decoders believe what they are told.
+    """
+    algorithm = unit.header.get("ZCMPTYPE")
+    if algorithm not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise BadImage("unreadable", f"{path}: unit {unit.number} is packed by {algorithm}, known are {known}")
+    fields = unit.header.get("TFIELDS")
+    if not isinstance(fields, int) or not 0 < fields <= MAX_FIELDS:
+        raise BadImage("unreadable", f"{path}: the table of unit {unit.number} has {fields} fields")
     sides = [unit.header.get(f"ZTILE{axis}", 1) for axis in range(1, len(unit.shape) + 1)]
     sizes = [side for side in sides if isinstance(side, int) and 0 <= side <= MAX_VALUES]
     if len(sizes) < len(sides) or np.prod(sizes, dtype=np.float64) > MAX_VALUES:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.quality import LENIENT, Quality, judge, measure_flux, measure_picture
 from galaxalign.data.readers import Flux, read_image
+from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import Stretch, to_rgb
 
 
@@ -118,10 +118,3 @@ def crop_centre(image: NDArray[Any], share: float) -> NDArray[Any]:
     side = max(1, round(share * min(height, width)))
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
-
-
-def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A square picture at another size, smoothed where it shrinks."""
-    if pixels.shape[0] == size:
-        return np.ascontiguousarray(pixels)
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))

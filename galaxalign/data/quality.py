@@ -101,7 +101,8 @@ def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
     rows = _vary(pixels)
     columns = _vary(pixels.transpose(1, 0, 2))
     middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    white = np.count_nonzero(middle.min(axis=2) >= WHITE) / (middle.shape[0] * middle.shape[1])
+    bright = middle[middle[:, :, 1] >= WHITE]
+    white = np.count_nonzero(bright.min(axis=1) >= WHITE) / (middle.shape[0] * middle.shape[1])
     lowest, highest = int(pixels.min()), int(pixels.max())
     return Coverage(
         blank=1 - rows.mean() * columns.mean(),
@@ -154,7 +155,8 @@ def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, f
     used = side * step
     start = (len(picture) - used) // 2
     inner = picture[start : start + used, start : start + used]
-    cells = inner.reshape(side, step, side, step * 3).sum(axis=(1, 3), dtype=np.float32) / np.float32(3 * step * step)
+    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.float32)
+    cells = rows.reshape(side, side, step * 3).sum(axis=2) / np.float32(3 * step * step)
     steps = np.abs(np.diff(cells, axis=1))
     noise = max(LEAST_NOISE, 1.4826 * float(np.median(steps)) / math.sqrt(2))
     signal = (cells - np.median(cells)) / noise

@@ -105,7 +105,7 @@ def legacy_survey_rgb(planes: NDArray[np.float32], *, m: float, Q: float) -> NDA
     The viewer's own planes are 2.2 z, 3.4 r and 6.0 g, with m = 0.03 and Q = 20.
     """
     raised = planes + np.float32(m)
-    intensity = _mean(np.maximum(raised, 0))
+    intensity = _mean([np.maximum(plane, 0) for plane in raised])
     intensity[intensity == 0] = 1e-6
     raised *= _asinh(np.float32(Q) * intensity) / (np.float32(math.sqrt(Q)) * intensity)
     return _clipped(raised)
@@ -197,7 +197,8 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
             colour = asinh_rgb(planes, limits, stretch.numbers["softening"])
         colour *= 255
         # Extreme flux overflows: it is not a number, and becomes black.
-        return np.nan_to_num(colour, copy=False).astype(np.uint8).transpose(1, 2, 0).copy()
+        _fill(colour, np.zeros(3, np.float32))
+        return colour.astype(np.uint8).transpose(1, 2, 0).copy()
 
 
 def _fill(planes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
@@ -208,7 +209,7 @@ def _fill(planes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
             plane[~np.isfinite(plane)] = value
 
 
-def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.float32]:
     total: NDArray[np.float32] = planes[0] + planes[1]
     total += planes[2]
     total *= np.float32(1 / 3)

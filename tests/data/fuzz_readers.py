@@ -23,6 +23,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import reproject  # noqa: F401  imported before the work is shared, as it takes seconds under load
 from astropy.io import fits
 from PIL import Image
 
@@ -89,7 +90,7 @@ def whole_files() -> dict[str, bytes]:
         header["CRPIX1"] = 8 + 0.3 * place
         planes.append(fits.ImageHDU(plane, header, name=band))
     keep("bands.fits", fits.PrimaryHDU(), *planes)
-    for kind in ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1"):
+    for kind in ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS"):
         values = np.abs(cube[0] * 1e3).astype(np.int32) if kind == "PLIO_1" else cube[0]
         keep(f"{kind}.fits.fz", fits.PrimaryHDU(), fits.CompImageHDU(values, upright, compression_type=kind))
     files["cube.fits.gz"] = gzip.compress(files["cube.fits"])
@@ -223,10 +224,11 @@ def _work(folder, files, numbers, current, results):
     results.put(None)
 
 
-def fuzz(inputs: int, first: int = 0) -> tuple[Counter[str], list[str], float, float]:
+def fuzz(inputs: int, first: int = 0, only: str = "") -> tuple[Counter[str], list[str], float, float]:
     """Counts of flags, failures, the longest seconds for an input, and the greatest resident MiB."""
     real = Path(os.environ.get("GALAXALIGN_REAL_DATA", ROOT / "../shared/data"))
     files = whole_files() | (real_files(real) if real.is_dir() else {})
+    files = {name: content for name, content in files.items() if only in name}
     counts: Counter[str] = Counter()
     failures, slowest, peak = [], 0.0, 0.0
     context = multiprocessing.get_context("fork")
@@ -261,8 +263,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=10000)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    parser.add_argument("--only", default="", help="part of the names of the whole files that are damaged")
     chosen = parser.parse_args()
-    counts, failures, slowest, peak = fuzz(chosen.inputs, chosen.first)
+    counts, failures, slowest, peak = fuzz(chosen.inputs, chosen.first, chosen.only)
     for flag, count in counts.most_common():
         print(f"{count:7d} {flag}")
     print(f"slowest input {slowest:.2f} s, most memory {peak:.0f} MiB, {len(failures)} failures")

@@ -8,9 +8,10 @@ import yaml
 from PIL import Image
 
 from galaxalign.data.flags import BadImage
-from galaxalign.data.pictures import ImageRecipe, make_picture, resize
+from galaxalign.data.pictures import ImageRecipe, make_picture
 from galaxalign.data.quality import LENIENT, Quality, find_source, measure_flux, measure_picture
 from galaxalign.data.raster import read_picture
+from galaxalign.data.resizing import resize
 from tests.conftest import ROOT
 from tests.data.synthetic_images import RECIPE, STRETCH, noise, write_cube
 
