@@ -1,9 +1,12 @@
 """Tables of any format: which columns a file has, those that are wanted, and their cells as texts or numbers."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
@@ -18,6 +21,7 @@ from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
+from yaml import YAMLError
 
 from galaxalign.errors import GalaxAlignError
 
@@ -32,8 +36,9 @@ _INTEGERS: dict[pa.DataType, Any] = {
 }
 # What the libraries raise on files that are damaged in one way or another.
 _DAMAGED = (
-    *(ValueError, OSError, EOFError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, StopIteration),
-    *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException),
+    *(ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration),
+    *(ArithmeticError, AssertionError, MemoryError, struct.error, zlib.error, LZMAError),
+    *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException, YAMLError),
 )
 
 
