@@ -26,6 +26,8 @@ from yaml import YAMLError
 from galaxalign.errors import GalaxAlignError
 
 T = TypeVar("T")
+# Bytes that a byte of a file can stand for at most: deflate reaches 1,032.
+DENSEST = 2000
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
     kind: getattr(pd, f"{name}Dtype")()
@@ -184,6 +186,9 @@ def _open_hdf5(path: Path) -> Table:
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
     with h5py.File(path, "r") as file:
+        for data, _ in columns.values():
+            if file[data].nbytes > DENSEST * path.stat().st_size:
+                raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
         frame = {
             name: _native(file[data][:] if field is None else file[data].fields(field)[:])
             for name, (data, field) in columns.items()

@@ -87,6 +87,13 @@ def test_columns_of_hdf5_that_differ_in_length(tmp_path):
         open_table(tmp_path / "t.h5").read(["id", "ra"])
 
 
+def test_a_lying_length_of_hdf5_is_not_believed(tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.create_dataset("id", (10**10,), np.int64, chunks=(1000,))
+    with pytest.raises(GalaxAlignError, match="'id' claims 10000000000 rows, more than a file of its size can hold"):
+        open_table(tmp_path / "t.h5").read(["id"])
+
+
 def test_integers_with_empty_cells_keep_their_digits(tmp_path):
     pq.write_table(pa.table({"id": pa.array([IDS[1], None], pa.int64())}), tmp_path / "t.parquet")
     assert texts(open_table(tmp_path / "t.parquet").read(["id"])["id"]).tolist() == [str(IDS[1]), ""]
@@ -148,6 +155,7 @@ def test_positions(said, axis, angle):
     np.testing.assert_allclose(degrees(pd.Series([said], dtype=str), axis), [angle], rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     st.floats(0, 359.99, allow_nan=False), st.floats(-89.99, 89.99, allow_nan=False), st.sampled_from([":", " ", "hms"])
 )
