@@ -19,6 +19,7 @@ from galaxalign.data.splits import (
     SPLITS,
     join_groups,
     named_groups,
+    published_splits,
     renumber,
     sdss_fields,
     sky_groups,
@@ -115,8 +116,9 @@ def write_manifest(
         )
         _log_left_out(galaxies, index)
     votes = find_votes(galaxies, source, sheet)
+    published = published_splits(galaxies["given"].tolist(), split.fractions)
     galaxies = pd.concat([galaxies[FIRST].assign(**({} if rivals is None else {"rivals": rivals})), votes], axis=1)
-    galaxies["split"] = share_voted(galaxies)
+    galaxies["split"] = share_voted(galaxies, published)
     _log_counts(galaxies, sheet.labels)
     part = manifest.with_name(f".{manifest.name}.part")
     galaxies.to_parquet(part, index=False)
@@ -132,14 +134,28 @@ def find_votes(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSh
     return vote_table(galaxies, total, sheet.tree, kind)
 
 
-def share_voted(galaxies: pd.DataFrame) -> NDArray[np.str_]:
-    """The split of each galaxy, now also of those with votes but no class."""
+def share_voted(galaxies: pd.DataFrame, published: NDArray[np.int64]) -> NDArray[np.str_]:
+    """The split of each galaxy, now also of those with votes but no class.
+
+    Parameters
+    ----------
+    galaxies
+        Rows of a manifest.
+    published
+        Index of the split that each galaxy is given, (N,), -1 for none.
+    """
     splits = galaxies["split"].astype(object)
     votes = votes_of(galaxies)
     if votes is not None:
-        shared = galaxies[(splits != "").to_numpy(bool)].drop_duplicates("group").set_index("group")["split"]
-        waiting = votes.known & ((splits == "") & (galaxies["flag"] == "") & galaxies["label"].isna()).to_numpy(bool)
-        splits[waiting] = galaxies["group"][waiting].map(shared).fillna("train")
+        used, groups = (splits != "").to_numpy(bool), galaxies["group"]
+        last = pd.Series(published, index=galaxies.index).groupby(groups).transform("max").to_numpy()
+        own = np.array([*SPLITS, "train"], dtype=object)[last]
+        shared = groups.map(galaxies[used].drop_duplicates("group").set_index("group")["split"])
+        found = shared.astype(object).where(shared.notna(), own).to_numpy()
+        waiting = votes.known & ~used & ((galaxies["flag"] == "") & galaxies["label"].isna()).to_numpy(bool)
+        # Who is published in another split than its group would tell what is to be judged.
+        kept = (published < 0) | (np.array([*SPLITS, ""], dtype=object)[published] == found)
+        splits[waiting & kept] = found[waiting & kept]
     return splits.to_numpy(dtype=np.str_)
 
 

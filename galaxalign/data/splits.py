@@ -138,7 +138,7 @@ def split_galaxies(
         raise GalaxAlignError(
             f"data.split.fractions add up to {sum(fractions.values()):g}, not 1: correct train, validation or test"
         )
-    published = _published(given, fractions)
+    published = published_splits(given, fractions)
     taken = np.full(groups.max(initial=-1) + 1, -1)
     np.maximum.at(taken, groups, published)
     used = (labels >= 0) & ((published < 0) | (published == taken[groups]))
@@ -157,8 +157,11 @@ def split_galaxies(
     return splits
 
 
-def _published(given: Sequence[str], fractions: Mapping[str, float]) -> NDArray[np.int64]:
-    """Index of the split that each galaxy is given, -1 for none."""
+def published_splits(given: Sequence[str], fractions: Mapping[str, float]) -> NDArray[np.int64]:
+    """Index of the split that each galaxy is given, (N,), -1 for none.
+
+    Training galaxies count as given none where validation galaxies are wanted and none are published.
+    """
     published: NDArray[np.int64] = pd.Index(SPLITS).get_indexer(pd.Index(given)).astype(np.int64)
     train, validation = SPLITS.index("train"), SPLITS.index("validation")
     if fractions["validation"] > 0 and not (published == validation).any():

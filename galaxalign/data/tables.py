@@ -1,9 +1,12 @@
 """Tables of any format: which columns a file has, those that are wanted, and their cells as texts or numbers."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
@@ -18,10 +21,13 @@ from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
+from yaml import YAMLError
 
 from galaxalign.errors import GalaxAlignError
 
 T = TypeVar("T")
+# Bytes that a byte of a file can stand for at most: deflate reaches 1,032.
+DENSEST = 2000
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
     kind: getattr(pd, f"{name}Dtype")()
@@ -32,8 +38,9 @@ _INTEGERS: dict[pa.DataType, Any] = {
 }
 # What the libraries raise on files that are damaged in one way or another.
 _DAMAGED = (
-    *(ValueError, OSError, EOFError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, StopIteration),
-    *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException),
+    *(ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration),
+    *(ArithmeticError, AssertionError, MemoryError, struct.error, zlib.error, LZMAError),
+    *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException, YAMLError),
 )
 
 
@@ -179,6 +186,9 @@ def _open_hdf5(path: Path) -> Table:
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
     with h5py.File(path, "r") as file:
+        for data, _ in columns.values():
+            if file[data].nbytes > DENSEST * path.stat().st_size:
+                raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
         frame = {
             name: _native(file[data][:] if field is None else file[data].fields(field)[:])
             for name, (data, field) in columns.items()

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.manifest import SplitRule, write_manifest
+from galaxalign.data.manifest import SplitRule, share_voted, write_manifest
 from galaxalign.data.sources import check_source, input_files
+from galaxalign.data.splits import published_splits
 from galaxalign.data.store import build_store, read_store
 from galaxalign.data.votes import votes_of
 from galaxalign.errors import GalaxAlignError
@@ -365,6 +366,17 @@ def test_voted_galaxies_of_no_class_follow_their_group_or_train(folder):
     votes = votes_of(galaxies)
     assert votes.fractions[0, :3].tolist() == [0.75, 0.25, 0.0]
     assert not [name for name in galaxies if name.startswith("t01")]
+
+
+def test_voted_galaxies_of_no_class_keep_their_published_split():
+    given = ["train", "test", "validation", "", "train", "test", "test"]
+    galaxies = pd.DataFrame({"group": [0, 1, 2, 3, 4, 4, 5], "split": "", "flag": "", "label": None})
+    galaxies.loc[6, "split"] = "test"
+    galaxies = galaxies.assign(**{"shape/round": 0.25, "shape/flat": 0.75, "asked/shape": 40.0})
+    fractions = {"train": 0.6, "validation": 0.15, "test": 0.25}
+    splits = share_voted(galaxies, published_splits(given, fractions))
+    # The fifth shares its group with one that is to be judged.
+    assert splits.tolist() == ["train", "test", "validation", "train", "", "test", "test"]
 
 
 def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):

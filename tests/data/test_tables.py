@@ -11,7 +11,7 @@ import pytest
 from astropy.coordinates import Angle
 from astropy.io import fits
 from astropy.table import Table
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from galaxalign.data.cells import degrees, loses_digits, numbers, texts
@@ -87,6 +87,13 @@ def test_columns_of_hdf5_that_differ_in_length(tmp_path):
         open_table(tmp_path / "t.h5").read(["id", "ra"])
 
 
+def test_a_lying_length_of_hdf5_is_not_believed(tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.create_dataset("id", (10**10,), np.int64, chunks=(1000,))
+    with pytest.raises(GalaxAlignError, match="'id' claims 10000000000 rows, more than a file of its size can hold"):
+        open_table(tmp_path / "t.h5").read(["id"])
+
+
 def test_integers_with_empty_cells_keep_their_digits(tmp_path):
     pq.write_table(pa.table({"id": pa.array([IDS[1], None], pa.int64())}), tmp_path / "t.parquet")
     assert texts(open_table(tmp_path / "t.parquet").read(["id"])["id"]).tolist() == [str(IDS[1]), ""]
@@ -148,6 +155,7 @@ def test_positions(said, axis, angle):
     np.testing.assert_allclose(degrees(pd.Series([said], dtype=str), axis), [angle], rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     st.floats(0, 359.99, allow_nan=False), st.floats(-89.99, 89.99, allow_nan=False), st.sampled_from([":", " ", "hms"])
 )
@@ -208,3 +216,36 @@ def test_a_fits_file_without_a_table(tmp_path):
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "a.fits")
     with pytest.raises(GalaxAlignError, match="it has no extension with a table"):
         open_table(tmp_path / "a.fits")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder with one catalogue in every format."""
+    folder = tmp_path_factory.mktemp("whole")
+    for suffix in FORMATS:
+        write(folder / f"t{suffix}", Table({"objid": IDS, "name": NAMES, "ra": RA}))
+    return folder
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(list(FORMATS)),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4),
+    st.floats(0.2, 1),
+)
+def test_damaged_tables_are_errors_or_tables(tmp_path, whole, suffix, wounds, share):
+    content = bytearray((whole / f"t{suffix}").read_bytes())
+    for place, wound in wounds:
+        start = int(place * len(content))
+        content[start : start + len(wound)] = wound
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content[: max(1, int(share * len(content)))])
+    try:
+        table = open_table(path)
+        cells = table.read(table.names[:3])
+    except GalaxAlignError as error:
+        assert str(path) in str(error)
+        return
+    for name in cells:
+        assert len(texts(cells[name])) == len(cells)
+        assert len(degrees(cells[name], "ra")) == len(cells)
