@@ -64,9 +64,9 @@ def galaxies_of_catalogue(path: Path, root: Path, columns: Mapping[str, str]) ->
     root
         The folder that its file names start from.
     columns
-        Which column is the ``id``, the ``file`` and, where there are such, ``label``, ``ra``, ``dec`` and
-        ``total`` (people who classified the galaxy).  A `file` with braces is a pattern: ``{name}`` stands for
-        what column `name` says, ``{band}`` for the bands of images that come one file a band.
+        Which column is the ``id`` and, where there are such, the ``file``, ``label``, ``ra``, ``dec``, ``size``
+        (arcsec) and ``total`` (people who classified the galaxy).  A `file` with braces is a pattern: ``{name}``
+        stands for what column `name` says, ``{band}`` for the bands of images that come one file a band.
 
     Raises
     ------
@@ -86,6 +86,8 @@ def galaxies_of_catalogue(path: Path, root: Path, columns: Mapping[str, str]) ->
     for axis, low, high in (("ra", 0.0, 360.0), ("dec", -90.0, 90.0)):
         galaxies[axis] = _numbers(table, columns[axis], path, low, high) if axis in columns else np.nan
     galaxies["given"] = ""
+    if "size" in columns:
+        galaxies["size"] = _numbers(table, columns["size"], path, 0.0, np.inf)
     votes = {name: _numbers(table, name, path, -np.inf, np.inf) for name in table.columns if COLUMN.match(name)}
     if "total" in columns:
         votes["total"] = _numbers(table, columns["total"], path, 0.0, np.inf)
@@ -119,6 +121,8 @@ def _ids(column: "pd.Series[str]", path: Path) -> list[str]:
 
 
 def _sources(table: pd.DataFrame, columns: Mapping[str, str], root: Path, path: Path) -> list[str]:
+    if "file" not in columns:
+        return [""] * len(table)
     pattern = columns["file"] if "{" in columns["file"] else "{" + columns["file"] + "}"
     cells = {name: list(map(str, table[name])) for name in _names_in("file", pattern)}
     sources = []

@@ -47,7 +47,7 @@ def read_fits(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         if values.ndim not in (2, 3):
             raise BadImage("shape", f"{path} has {values.ndim} axes, 2 or 3 are expected")
         planes = values.reshape(-1, *values.shape[-2:])
-        return orient(planes, sky_axes(header)), _band_names(str(header.get("BANDS", "")))
+        return orient(planes, sky_axes(header)), band_names(str(header.get("BANDS", "")))
 
 
 def _stream_ends_early(path: Path) -> bool:
@@ -66,7 +66,7 @@ def _stream_ends_early(path: Path) -> bool:
     return False
 
 
-def _band_names(text: str) -> tuple[str, ...]:
+def band_names(text: str) -> tuple[str, ...]:
     """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
     words = text.replace(",", " ").split()
     return tuple(words) if len(words) > 1 else tuple("".join(words))

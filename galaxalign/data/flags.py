@@ -9,6 +9,9 @@ MEANINGS = {
     "shape": "the bands differ in shape, or the image is not two-dimensional",
     "too_large": "the picture has more pixels than any cutout (a decompression bomb)",
     "blank": "more than data.max_blank of the pixels have no data",
+    "edge": "more than data.max_blank of the pixels lie outside the tile that the galaxy was cut from",
+    "outside": "no tile holds any of the galaxy's cutout",
+    "no_position": "the catalogue gives no position to cut the galaxy out at, or no size for its field of view",
     "constant": "every pixel has the same value",
 }
 

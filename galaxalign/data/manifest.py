@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data import catalog
 from galaxalign.data.splits import SPLITS, sdss_fields, sky_groups, split_galaxies
+from galaxalign.data.tiles import assign_tiles, fields_of_view
 from galaxalign.data.votes import labels_from_votes, vote_table, votes_of
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet
@@ -76,10 +77,10 @@ def write_manifest(
     GalaxAlignError
         A catalogue, label, file or class that will not do.
     """
-    galaxies = read_galaxies(source, inputs)
+    galaxies = read_galaxies(source, inputs, bands)
     labels = find_labels(galaxies, source, sheet, inputs[0])
     galaxies["label"] = pd.array(labels, dtype="string")
-    galaxies["flag"], galaxies["reason"] = find_missing(list(galaxies["source"]), bands)
+    galaxies = flag_missing(galaxies, bands)
     _check_missing(galaxies, max_rejected, inputs[0])
     galaxies["group"] = find_groups(galaxies, split)
     place = {label: index for index, label in enumerate(sheet.labels)}
@@ -104,12 +105,16 @@ def write_manifest(
     part.replace(manifest)
 
 
-def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path]) -> pd.DataFrame:
-    """Galaxies of any kind of source, in the form of `catalog`."""
+def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path], bands: Sequence[str]) -> pd.DataFrame:
+    """Galaxies of any kind of source, in the form of `catalog`, with columns flag and reason where it knows of any."""
     (kind, settings), *_ = source.items()
     match kind:
         case "catalogue":
             return catalog.galaxies_of_catalogue(inputs[0], Path(settings["root"]), settings["columns"])
+        case "tiles":
+            galaxies = catalog.galaxies_of_catalogue(inputs[0], Path(), settings["columns"])
+            arcsec = fields_of_view(settings["field"], galaxies.get("size", galaxies["ra"]).to_numpy(np.float64))
+            return galaxies.assign(**assign_tiles(galaxies, arcsec, pd.read_parquet(inputs[1]), bands))
         case "simulated":
             columns = SIMULATED | ({"label": "label"} if settings["labelled"] else {})
             return catalog.galaxies_of_catalogue(inputs[0], inputs[0].parent, columns)
@@ -118,13 +123,14 @@ def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path]) -> pd.DataF
         case "galaxymnist":
             return catalog.galaxies_of_galaxymnist(inputs[0], inputs[1])
         case _:
-            known = ["simulated", "catalogue", "galaxy10", "galaxymnist"]
+            known = ["simulated", "catalogue", "tiles", "galaxy10", "galaxymnist"]
             raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
 
 
 def find_votes(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:
     """The votes of every answer (`votes.vote_table`); no column where the source does not say which votes count."""
-    kind = source.get("catalogue", {}).get("votes")
+    (settings,) = source.values()
+    kind = settings.get("votes")
     if kind is None or sheet.tree is None or "total" not in galaxies:
         return pd.DataFrame(index=galaxies.index)
     return vote_table(galaxies, galaxies["total"].to_numpy(), sheet.tree, kind)
@@ -143,9 +149,10 @@ def share_voted(galaxies: pd.DataFrame) -> NDArray[np.str_]:
 
 def find_labels(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet, path: Path) -> list[str | None]:
     """The class of each galaxy: from its column, from its votes, or none at all."""
-    rule = source["catalogue"]["labels"] if "catalogue" in source else "column"
+    (settings,) = source.values()
+    rule = settings.get("labels", "column")
     if rule == "votes":
-        kind = source["catalogue"]["votes"]
+        kind = settings["votes"]
         if "total" not in galaxies:
             raise GalaxAlignError(
                 "labels from votes need columns.total, the column with the number of people who classified a galaxy"
@@ -169,6 +176,14 @@ def _class_of(label: str, row: int, sheet: ClassSheet, path: Path) -> str | None
         f"{path}, row {row + 1}: label {label!r} is no class of class sheet {sheet.name} ({nearest(label, known)}); "
         "correct it, add the class, or list it under `unclassified`"
     )
+
+
+def flag_missing(galaxies: pd.DataFrame, bands: Sequence[str]) -> pd.DataFrame:
+    """The galaxies with columns flag and reason: what is known already, else whether their files are there."""
+    flags, reasons = find_missing(list(galaxies["source"]), bands)
+    known = galaxies.get("flag", pd.Series("", galaxies.index)) != ""
+    was = galaxies.reindex(columns=["flag", "reason"])
+    return galaxies.assign(flag=was["flag"].where(known, flags), reason=was["reason"].where(known, reasons))
 
 
 def find_missing(sources: Sequence[str], bands: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -84,6 +84,10 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
         kept = pixels = crop_centre(image, recipe.crop)
         blank = blank_picture(kept)
     flag, reason = _judge(kept, blank, max_blank)
+    if isinstance(image, Flux) and image.outside is not None:
+        lost = float(crop_centre(image.outside, recipe.crop).mean())
+        if lost > max_blank:
+            flag, reason = "edge", f"{100 * lost:.0f} % of its pixels lie outside the tile"
     return Picture(pixels=resize(pixels, recipe.size), flag=flag, reason=reason and f"{source}: {reason}")
 
 
