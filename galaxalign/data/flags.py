@@ -11,7 +11,8 @@ MEANINGS = {
     "blank": "more than data.max_blank of the pixels have no data",
     "edge": "more than data.max_blank of the pixels lie outside the tile that the galaxy was cut from",
     "outside": "no tile holds any of the galaxy's cutout",
-    "no_position": "the catalogue gives no position to cut the galaxy out at, or no size for its field of view",
+    "position": "its position is empty, cannot be read or is not on the sky",
+    "no_size": "the catalogue gives it no size, which its field of view is a multiple of",
     "constant": "every pixel has the same value",
 }
 

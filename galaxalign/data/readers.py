@@ -11,7 +11,7 @@ A source is named by a text, its locator:
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from galaxalign.data.fits import read_fits
 from galaxalign.data.flags import BadImage
-from galaxalign.data.sections import Cut, parse_cut, read_section, stack_sections
+from galaxalign.data.sections import parse_cut, read_cut
 
 PICTURES = (".jpg", ".jpeg", ".png")
 FITS = (".fits", ".fit", ".fits.gz", ".fits.bz2", ".fits.fz")
@@ -66,13 +66,14 @@ def read_image(source: str, *, cube_bands: Sequence[str], bands: Sequence[str]) 
     """
     path, _, row = source.partition("#")
     if cut := parse_cut(row):
-        return _read_cut(path, cut, cube_bands, bands)
+        values, outside = read_cut(path, cut, cube_bands, bands)
+        return Flux(values=values, bands=tuple(bands), outside=outside)
     if path.lower().endswith(HDF5):
         return _read_row(path, int(row))
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack({band: _read_band(source, band) for band in bands})
-        return _choose(path, *read_fits(_readable(Path(path))), cube_bands, bands)
+        return _choose(_readable(Path(path)), cube_bands, bands)
     if path.lower().endswith(PICTURES):
         return _read_picture(_readable(Path(path)))
     raise BadImage("unreadable", f"{path} ends in none of {', '.join(KINDS + HDF5)}")
@@ -109,21 +110,10 @@ def _grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.repeat(eight[:, :, None], 3, axis=2)
 
 
-def _read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
-    """A cutout from a tile, of which bands are files or planes."""
-    if "{band}" in path:
-        planes, outside = stack_sections([read_section(_band_path(path, band), cut) for band in bands], bands)
-        return Flux(values=planes, bands=tuple(bands), outside=outside)
-    section = read_section(Path(path), cut)
-    flux = _choose(path, section.planes, section.names, cube_bands, bands)
-    return replace(flux, outside=section.outside)
-
-
-def _choose(
-    path: str, planes: NDArray[np.float32], named: Sequence[str], cube_bands: Sequence[str], bands: Sequence[str]
-) -> Flux:
-    """The wanted planes of a cube, which its BANDS header may name."""
-    names = tuple(named or cube_bands)
+def _choose(path: Path, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
+    """The wanted planes of a cube."""
+    planes, named = read_fits(path)
+    names = named or tuple(cube_bands)
     if len(names) != len(planes):
         said = "its BANDS header" if named else "data.bands"
         reason = f"{path} has {len(planes)} planes, {said} names {len(names)} ({', '.join(names)})"
@@ -134,15 +124,10 @@ def _choose(
     return Flux(values=planes[[names.index(band) for band in bands]], bands=tuple(bands))
 
 
-def _band_path(source: str, band: str) -> Path:
+def _read_band(source: str, band: str) -> NDArray[np.float32]:
     path = Path(source.replace("{band}", band))
     if not path.is_file():
         raise BadImage("missing_band", f"there is no {path}")
-    return path
-
-
-def _read_band(source: str, band: str) -> NDArray[np.float32]:
-    path = _band_path(source, band)
     planes, _ = read_fits(_readable(path))
     if len(planes) != 1:
         raise BadImage("shape", f"{path} has {len(planes)} planes, one is expected in a file of one band")

@@ -19,6 +19,7 @@ from galaxalign.data.grids import Grid, NoGrid, image_header, sides, starts
 # Files whose sections can be read: as they are, or compressed tile by tile. The others are packed as a whole.
 SUFFIXES = (".fits", ".fit", ".fits.fz", ".fit.fz")
 _MARK = "cut="
+_BAND = "{band}"
 # Tiles that stay open in a worker, one file a band.
 _OPEN = 48
 # Pixels along the side of a cutout, beyond which it is none.
@@ -60,6 +61,58 @@ def parse_cut(text: str) -> Cut | None:
         return None
     ra, dec, arcsec = map(float, text.removeprefix(_MARK).split(","))
     return Cut(ra=ra, dec=dec, arcsec=arcsec)
+
+
+def read_cut(
+    path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A cutout in the bands that are wanted, each cut by the sky of its own file.
+
+    Parameters
+    ----------
+    path
+        Of a tile; with ``{band}`` in it, of one file a band.
+    cut
+        Where, and how much of the sky.
+    cube_bands
+        Bands of a cube whose header has no ``BANDS``, in order.
+    bands
+        Those wanted, in order.
+
+    Returns
+    -------
+    values : shape (B, S, S), row 0 north, column 0 east; not a number outside the tile and where it has no data.
+    outside : shape (S, S), which pixels lie outside the tile of any band.
+
+    Raises
+    ------
+    BadImage
+        As `read_section`, missing_band, or shape where the bands' pixels differ in size.
+    """
+    if _BAND not in path:
+        section = read_section(Path(path), cut)
+        names = section.names or tuple(cube_bands)
+        if len(names) != len(section.planes) or not set(bands) <= set(names):
+            reason = f"{path} has {len(section.planes)} planes, of {', '.join(names)}, not {', '.join(bands)}"
+            raise BadImage("missing_band", reason)
+        return section.planes[[names.index(band) for band in bands]], section.outside
+    sections = {band: _read_band(Path(path.replace(_BAND, band)), cut) for band in bands}
+    shapes = {band: section.outside.shape[0] for band, section in sections.items()}
+    if len(set(shapes.values())) > 1:
+        raise BadImage(
+            "shape", f"{path}: " + ", ".join(f"{band} is {side} pixels wide" for band, side in shapes.items())
+        )
+    planes = np.concatenate([section.planes for section in sections.values()])
+    return planes, np.any([section.outside for section in sections.values()], axis=0)
+
+
+def _read_band(path: Path, cut: Cut) -> Section:
+    if not path.is_file():
+        raise BadImage("missing_band", f"there is no {path}")
+    section = read_section(path, cut)
+    if len(section.planes) != 1:
+        raise BadImage("shape", f"{path} has {len(section.planes)} planes, one is expected in a file of one band")
+    return section
 
 
 def read_section(path: Path, cut: Cut) -> Section:
@@ -150,19 +203,3 @@ def _read_pixels(tile: _Tile, rows: slice, columns: slice) -> NDArray[np.floatin
     # The reader scales numbers, and with them the one that stands for no data.
     none = values.dtype.type(blank * tile.header.get("BSCALE", 1) + tile.header.get("BZERO", 0))
     return np.where(values == none, np.nan, values)
-
-
-def stack_sections(sections: Sequence[Section], named: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Sections of one plane, one a band, as planes (B, S, S), and the pixels that lie outside any of their tiles.
-
-    Raises `BadImage` where a file has several planes, or the shapes differ.
-    """
-    for section, band in zip(sections, named, strict=True):
-        if len(section.planes) != 1:
-            reason = f"the tile of {band} has {len(section.planes)} planes, one is expected in a file of one band"
-            raise BadImage("shape", reason)
-    shapes = {band: section.outside.shape[0] for band, section in zip(named, sections, strict=True)}
-    if len(set(shapes.values())) > 1:
-        raise BadImage("shape", ", ".join(f"{band} is {side} pixels wide" for band, side in shapes.items()))
-    planes = np.concatenate([section.planes for section in sections])
-    return planes, np.any([section.outside for section in sections], axis=0)

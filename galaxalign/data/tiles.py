@@ -178,8 +178,8 @@ def assign_tiles(galaxies: pd.DataFrame, arcsec: Numbers, index: pd.DataFrame, b
 
     Returns
     -------
-    Columns source, flag and reason: no_position where a galaxy lacks a position or a size, outside where no tile
-    holds any of its cutout.
+    Columns source, flag and reason: position or no_size where a galaxy lacks one, outside where no tile holds any of
+    its cutout.
     """
     ra, dec = galaxies["ra"].to_numpy(np.float64), galaxies["dec"].to_numpy(np.float64)
     known = np.isfinite(ra) & np.isfinite(dec) & np.isfinite(arcsec)
@@ -197,19 +197,20 @@ def assign_tiles(galaxies: pd.DataFrame, arcsec: Numbers, index: pd.DataFrame, b
         share, depth = _overlap(files, ra[rows], dec[rows], arcsec[rows])
         best.offer(number, rows, wanted <= set(files), share, depth)
     names = [tile.locator for tile in tiles]
-    sources, flags, reasons = [], [], []
-    for row, number in enumerate(map(int, best.tile)):
-        cut = Cut(ra=float(ra[row]), dec=float(dec[row]), arcsec=float(arcsec[row]))
-        sources.append(f"{names[number]}#{cut}" if number >= 0 else "")
-        flags.append("" if number >= 0 else "outside" if known[row] else "no_position")
-        reasons.append("" if number >= 0 else _why_not(cut, bool(known[row])))
-    return pd.DataFrame({"source": sources, "flag": flags, "reason": reasons}, index=galaxies.index)
+    rows = []
+    for number, *cutout in zip(best.tile.tolist(), ra.tolist(), dec.tolist(), arcsec.tolist(), strict=True):
+        cut = Cut(ra=cutout[0], dec=cutout[1], arcsec=cutout[2])
+        rows.append((f"{names[number]}#{cut}", "", "") if number >= 0 else ("", *_why_not(cut)))
+    return pd.DataFrame(rows, columns=["source", "flag", "reason"], index=galaxies.index)
 
 
-def _why_not(cut: Cut, known: bool) -> str:
-    if known:
-        return f"no tile holds any of {cut.arcsec:g} arcsec around {cut.ra:.6f} {cut.dec:+.6f}"
-    return f"ra {cut.ra:g}, dec {cut.dec:g}, field of view {cut.arcsec:g} arcsec: one of them is not known"
+def _why_not(cut: Cut) -> tuple[str, str]:
+    """Flag and reason of a galaxy that no tile was found for."""
+    if not (np.isfinite(cut.ra) and np.isfinite(cut.dec)):
+        return "position", f"ra is {cut.ra:g}, dec is {cut.dec:g}"
+    if not np.isfinite(cut.arcsec):
+        return "no_size", "its size is empty or 0"
+    return "outside", f"no tile holds any of {cut.arcsec:g} arcsec around {cut.ra:.6f} {cut.dec:+.6f}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -415,10 +415,12 @@ def test_a_tile_with_every_band_goes_before_one_that_lacks_some(tmp_path):
 
 def test_galaxies_without_a_position_or_size(tmp_path):
     write_tile(tmp_path / "t_g.fits", 150.0, 2.0)
-    names, flags, assigned = assign(tmp_path, [(np.nan, 2.0), (150.0, np.nan), (150.0, 2.0)])
-    assert flags == ["no_position", "no_position", ""]
-    assert names[:2] == ["", ""]
-    assert "one of them is not known" in assigned["reason"][0]
+    rows = [(np.nan, 2.0), (150.0, np.nan), (150.0, 2.0), (150.0, 2.0)]
+    galaxies = pd.DataFrame(rows, columns=["ra", "dec"])
+    assigned = assign_tiles(galaxies, np.array([10.0, 10.0, 10.0, np.nan]), index_of(tmp_path), ("g",))
+    assert list(assigned["flag"]) == ["position", "position", "", "no_size"]
+    assert [bool(source) for source in assigned["source"]] == [False, False, True, False]
+    assert assigned["reason"].tolist() == ["ra is nan, dec is 2", "ra is 150, dec is nan", "", "its size is empty or 0"]
 
 
 def test_fields_of_view():
