@@ -197,11 +197,11 @@ def assign_tiles(galaxies: pd.DataFrame, arcsec: Numbers, index: pd.DataFrame, b
         share, depth = _overlap(files, ra[rows], dec[rows], arcsec[rows])
         best.offer(number, rows, wanted <= set(files), share, depth)
     names = [tile.locator for tile in tiles]
-    rows = []
+    found = []
     for number, *cutout in zip(best.tile.tolist(), ra.tolist(), dec.tolist(), arcsec.tolist(), strict=True):
         cut = Cut(ra=cutout[0], dec=cutout[1], arcsec=cutout[2])
-        rows.append((f"{names[number]}#{cut}", "", "") if number >= 0 else ("", *_why_not(cut)))
-    return pd.DataFrame(rows, columns=["source", "flag", "reason"], index=galaxies.index)
+        found.append((f"{names[number]}#{cut}", "", "") if number >= 0 else ("", *_why_not(cut)))
+    return pd.DataFrame(found, columns=["source", "flag", "reason"], index=galaxies.index)
 
 
 def _why_not(cut: Cut) -> tuple[str, str]:
