@@ -13,6 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxalign.data import catalog
+from galaxalign.data.cutouts import locate_cutouts
+from galaxalign.data.service import SUFFIXES
+from galaxalign.data.sources import CUTOUTS
 from galaxalign.data.splits import SPLITS, sdss_fields, sky_groups, split_galaxies
 from galaxalign.data.tiles import assign_tiles, fields_of_view
 from galaxalign.data.votes import labels_from_votes, vote_table, votes_of
@@ -60,7 +63,7 @@ def write_manifest(
     source
         The data set's ``source`` in the configuration.
     inputs
-        The files it is read from: a catalogue, or one or two HDF5 files.
+        The files it is read from, as `sources.input_files` names them.
     sheet
         The classes.
     split
@@ -115,6 +118,10 @@ def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path], bands: Sequ
             galaxies = catalog.galaxies_of_catalogue(inputs[0], Path(), settings["columns"])
             arcsec = fields_of_view(settings["field"], galaxies.get("size", galaxies["ra"]).to_numpy(np.float64))
             return galaxies.assign(**assign_tiles(galaxies, arcsec, pd.read_parquet(inputs[1]), bands))
+        case "legacy_survey":
+            galaxies = catalog.galaxies_of_catalogue(inputs[0], Path(), settings["columns"])
+            folder = inputs[1].with_name(CUTOUTS)
+            return galaxies.assign(**locate_cutouts(galaxies, inputs[1], folder, SUFFIXES[settings["format"]]))
         case "simulated":
             columns = SIMULATED | ({"label": "label"} if settings["labelled"] else {})
             return catalog.galaxies_of_catalogue(inputs[0], inputs[0].parent, columns)
@@ -123,7 +130,7 @@ def read_galaxies(source: Mapping[str, Any], inputs: Sequence[Path], bands: Sequ
         case "galaxymnist":
             return catalog.galaxies_of_galaxymnist(inputs[0], inputs[1])
         case _:
-            known = ["simulated", "catalogue", "tiles", "galaxy10", "galaxymnist"]
+            known = ["simulated", "catalogue", "tiles", "legacy_survey", "galaxy10", "galaxymnist"]
             raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
 
 

@@ -1,9 +1,6 @@
 """Survey tiles: where each lies on the sky, and which of them each galaxy is best cut from."""
 
-import glob
 import logging
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,51 +13,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from galaxalign.data.grids import Grid, Numbers, image_header, sides, sky_header, starts, unit_vectors
+from galaxalign.data.patterns import BAND, find_tiles
 from galaxalign.data.sections import SUFFIXES, Cut
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
 
 logger = logging.getLogger(__name__)
 
-BAND = "{band}"
 _COLUMNS = ["tile", "band", "header", "ra", "dec", "radius", "problem"]
-
-
-def find_tiles(pattern: str, bands: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Tiles and their files: locator, with ``{band}`` left in it, to band to path; the band of a cube is "".
-
-    Parameters
-    ----------
-    pattern
-        Path with ``*`` (within a folder), ``**`` (across folders), ``?``, and ``{band}`` where each band is a file.
-    bands
-        What ``{band}`` stands for.
-    """
-    tiles: dict[str, dict[str, str]] = defaultdict(dict)
-    for band in bands if BAND in pattern else ("",):
-        wild = _expression(pattern, band)
-        plain = pattern.replace("[", "[[]").replace(BAND, glob.escape(band))
-        # Not Path.glob, which writes paths anew: a locator keeps the pattern's own text.
-        for path in sorted(glob.glob(plain, recursive=True)):  # noqa: PTH207
-            if match := wild.fullmatch(path):
-                tiles[_locator(pattern, match.groups())][band] = path
-    return dict(sorted(tiles.items()))
-
-
-_WILD = re.compile(r"(\*\*/|\*\*|\*|\?)")
-
-
-def _expression(pattern: str, band: str) -> re.Pattern[str]:
-    """The regular expression of a pattern's paths, a group for each of its wild cards."""
-    kinds = {"**/": "((?:[^/]+/)*)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
-    parts = _WILD.split(pattern.replace(BAND, "\0"))
-    return re.compile("".join(kinds.get(part) or re.escape(part).replace("\0", re.escape(band)) for part in parts))
-
-
-def _locator(pattern: str, found: Sequence[str]) -> str:
-    """A pattern with what its wild cards stand for."""
-    words = iter(found)
-    return _WILD.sub(lambda match: next(words), pattern)
 
 
 def write_tile_index(*, pattern: str, bands: Sequence[str], index: Path) -> None:

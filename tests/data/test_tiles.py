@@ -14,10 +14,11 @@ from astropy.wcs import WCS
 
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, unit_vectors
+from galaxalign.data.patterns import find_tiles
 from galaxalign.data.pictures import make_picture
 from galaxalign.data.readers import read_image
 from galaxalign.data.sections import Cut, parse_cut, read_section
-from galaxalign.data.tiles import assign_tiles, fields_of_view, find_tiles, write_tile_index
+from galaxalign.data.tiles import assign_tiles, fields_of_view, write_tile_index
 from galaxalign.errors import GalaxAlignError
 from tests.data.synthetic_images import RECIPE, noise
 
