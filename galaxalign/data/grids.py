@@ -2,8 +2,11 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -55,6 +58,7 @@ class Grid:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 wcs = WCS(header, naxis=2)
+                wcs.wcs.set()
         except Exception as error:  # astropy raises a score of kinds, bare ValueError and AssertionError among them
             raise NoGrid(f"its WCS cannot be read ({' '.join(str(error).split())})") from error
         if not wcs.has_celestial:
@@ -75,14 +79,16 @@ class Grid:
             Degrees, shape (N,).
         """
         x, y = self._pixels(ra, dec)
-        back = self.wcs.all_pix2world(x, y, 0, ra_dec_order=True)
-        aside = np.linalg.norm(unit_vectors(*back) - unit_vectors(ra, dec), axis=-1)
+        aside = np.linalg.norm(unit_vectors(*self.sky(x, y)) - unit_vectors(ra, dec), axis=-1)
         lost = ~(aside < np.radians(_ASIDE))
         return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
 
+    def sky(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+        """Right ascension and declination of pixels, degrees; the inverse of `pixels`."""
+        return _transformed(self.wcs.all_pix2world, x, y)
+
     def _pixels(self, ra: Numbers, dec: Numbers) -> tuple[Numbers, Numbers]:
-        x, y = self.wcs.all_world2pix(ra, dec, 0, ra_dec_order=True, quiet=True)
-        return np.asarray(x, np.float64), np.asarray(y, np.float64)
+        return _transformed(partial(self.wcs.all_world2pix, quiet=True), ra, dec)
 
     def axes(self, ra: Numbers, dec: Numbers) -> Numbers:
         """Degrees on the sky per pixel at positions, ((east per x, east per y), (north per x, north per y)).
@@ -115,13 +121,25 @@ class Grid:
         across, up = self.width, self.height
         x = np.array([across / 2, 0, across / 2, across, 0, across, 0, across / 2, across]) - 0.5
         y = np.array([up / 2, 0, 0, 0, up / 2, up / 2, up, up, up]) - 0.5
-        vectors = unit_vectors(*self.wcs.all_pix2world(x, y, 0, ra_dec_order=True))
+        vectors = unit_vectors(*self.sky(x, y))
         if not np.isfinite(vectors).all():
             # Part of the image lies beyond the sky, as in maps of all of it.
             return 0.0, 0.0, 180.0
         ra, dec = positions(vectors[:1])
         chord = np.linalg.norm(vectors - vectors[0], axis=-1).max()
         return float(ra[0]), float(dec[0]), float(np.degrees(2 * np.arcsin(min(1.0, chord / 2))))
+
+
+def _transformed(transform: Callable[..., Any], first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
+    """Both coordinates as a transform of astropy's gives them; not a number where it gives none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            one, other = transform(first, second, 0, ra_dec_order=True)
+        except ValueError:
+            # What wcslib raises for numbers that describe no plane.
+            return np.full_like(first, np.nan), np.full_like(second, np.nan)
+    return np.asarray(one, np.float64), np.asarray(other, np.float64)
 
 
 def unit_vectors(ra: Numbers, dec: Numbers) -> Numbers:

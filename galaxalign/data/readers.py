@@ -5,7 +5,7 @@ A source is named by a text, its locator:
 * ``galaxies/1.fits`` (also ``.fits.gz .fits.bz2 .fits.fz``): a cube of bands, or the one band asked for;
 * ``galaxies/1_{band}.fits``: one file a band, ``{band}`` standing for its name;
 * ``galaxies/1.jpg`` (also ``.jpeg .png``): a picture;
-* ``tiles/t1_{band}.fits#cut=150.1,2.2,60.0``: 60 arcsec around RA 150.1, Dec 2.2 of a tile (see `sections`);
+* ``tiles/t1_{band}.fits#cut=150.1,2.2,60.0``: 60 arcsec around RA 150.1, Dec 2.2 of a tile (see `cuts`);
 * ``Galaxy10_DECals.h5#17``: row 17 of the data set `images` of an HDF5 file.
 """
 
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from galaxalign.data.cuts import parse_cut, read_cut
 from galaxalign.data.fits import read_fits
 from galaxalign.data.flags import BadImage
-from galaxalign.data.sections import parse_cut, read_cut
 
 PICTURES = (".jpg", ".jpeg", ".png")
 FITS = (".fits", ".fit", ".fits.gz", ".fits.bz2", ".fits.fz")
@@ -66,8 +66,8 @@ def read_image(source: str, *, cube_bands: Sequence[str], bands: Sequence[str]) 
     """
     path, _, row = source.partition("#")
     if cut := parse_cut(row):
-        values, outside = read_cut(path, cut, cube_bands, bands)
-        return Flux(values=values, bands=tuple(bands), outside=outside)
+        cutout = read_cut(path, cut, cube_bands, bands)
+        return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
     if path.lower().endswith(HDF5):
         return _read_row(path, int(row))
     if path.lower().endswith(FITS):

@@ -12,9 +12,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from galaxalign.data.cuts import Cut
 from galaxalign.data.grids import Grid, Numbers, image_header, sides, sky_header, starts, unit_vectors
 from galaxalign.data.patterns import BAND, find_tiles
-from galaxalign.data.sections import SUFFIXES, Cut
+from galaxalign.data.sections import SUFFIXES
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
 

@@ -12,12 +12,12 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
+from galaxalign.data.cuts import Cut, parse_cut, read_cut
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, unit_vectors
 from galaxalign.data.patterns import find_tiles
 from galaxalign.data.pictures import make_picture
 from galaxalign.data.readers import read_image
-from galaxalign.data.sections import Cut, parse_cut, read_section
 from galaxalign.data.tiles import assign_tiles, fields_of_view, write_tile_index
 from galaxalign.errors import GalaxAlignError
 from tests.data.synthetic_images import RECIPE, noise
@@ -49,6 +49,11 @@ def offset(ra, dec, east, north):
     """A position so many arcsec away."""
     there = SkyCoord(ra, dec, unit="deg").spherical_offsets_by(east * units.arcsec, north * units.arcsec)
     return float(there.ra.deg), float(there.dec.deg)
+
+
+def read_section(path, cut):
+    """The cutout of a file of one band."""
+    return read_cut(str(path), cut, ("g",), ("g",))
 
 
 def expected(path, cut, side):
@@ -239,7 +244,21 @@ def test_a_tile_in_an_extension(tmp_path):
     assert np.array_equal(planes, flux[40:60, 40:60][::-1])
 
 
+def test_cubes_that_lie_about_their_depth(tmp_path):
+    write_tile(tmp_path / "t.fits", 150.0, 2.0)
+    header = fits.getheader(tmp_path / "t.fits")
+    for depth, flag in ((2, "missing_band"), (10**6, "shape"), (0, "unreadable")):
+        header["NAXIS"] = 3
+        header.set("NAXIS3", depth, after="NAXIS2")
+        (tmp_path / "deep.fits").write_bytes(header.tostring().encode() + bytes(4 * 200 * 200))
+        with pytest.raises(BadImage) as caught:
+            read_section(tmp_path / "deep.fits", Cut(ra=150.0, dec=2.0, arcsec=5.0))
+        assert caught.value.flag in (flag, "shape"), depth
+
+
 def test_a_cut_and_its_text():
+    with pytest.raises(BadImage, match="names no cutout"):
+        parse_cut("cut=1,2")
     cut = Cut(ra=0.1 + 0.2, dec=-1e-7, arcsec=60.0)
     assert parse_cut(str(cut)) == cut
     assert parse_cut("17") is None
@@ -274,10 +293,6 @@ def test_flags_of_cutouts(tmp_path):
     assert flag_of(tile, Cut(ra=150.1, dec=2.0, arcsec=10.0)) == "outside"
     assert flag_of(tile, Cut(ra=330.0, dec=-2.0, arcsec=10.0)) == "outside"
     assert flag_of(tile, Cut(ra=150.0, dec=2.0, arcsec=1e7)) == "too_large"
-    write_tile(tmp_path / "wide_g.fits", 150.0, 2.0)
-    for band in "rz":
-        write_tile(tmp_path / f"wide_{band}.fits", 150.0, 2.0, scale=0.3)
-    assert flag_of(tmp_path / "wide_{band}.fits", Cut(ra=150.0, dec=2.0, arcsec=10.0)) == "shape"
     (tmp_path / "t_r.fits").unlink()
     assert flag_of(tile, Cut(ra=150.0, dec=2.0, arcsec=10.0)) == "missing_band"
 
@@ -402,6 +417,49 @@ def test_bands_on_grids_of_their_own(tmp_path):
         with fits.open(tmp_path / f"two_{band}.fits") as file:
             wanted = Cutout2D(file[0].data, position, (38, 38), WCS(file[0].header)).data
         assert np.array_equal(plane, wanted[::-1])
+
+
+def write_source(path, galaxy, sigma, flux, **options):
+    """A tile with one round source: a Gaussian of `sigma` arcsec and `flux` in all, where astropy says that it lies."""
+    side, scale = 240, options.get("scale", ARCSEC)
+    header = tile_header(150.0, 2.0, side, side, **options)
+    x, y = WCS(header).world_to_pixel(SkyCoord(*galaxy, unit="deg"))
+    down, across = np.mgrid[:side, :side]
+    light = np.exp(-((across - x) ** 2 + (down - y) ** 2) / 2 / (sigma / scale) ** 2)
+    if "unit" not in options:
+        light *= flux * scale**2 / (2 * np.pi * sigma**2)
+    fits.PrimaryHDU(light.astype(np.float32), header).writeto(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": 0.393}, {"scale": 0.1}, {"turn": 30.0}, {"turn": 90.0}, {"mirror": True, "scale": 0.3}]
+)
+def test_bands_of_other_pixels_are_laid_on_the_first(tmp_path, options):
+    galaxy = offset(150.0, 2.0, 1.9, -1.1)
+    write_source(tmp_path / "t_g.fits", galaxy, 1.2, 1000.0)
+    write_source(tmp_path / "t_r.fits", galaxy, 1.2, 3000.0, **options)
+    cut = Cut(ra=galaxy[0], dec=galaxy[1], arcsec=61 * ARCSEC)
+    g, r = read_cut(str(tmp_path / "t_{band}.fits"), cut, (), ("g", "r")).planes
+    assert g.shape == r.shape == (61, 61)
+    # The same light, three times as bright, in the same place; interpolation blurs it by less than a pixel.
+    assert r.sum() == pytest.approx(3000.0, rel=0.01)
+    down, across = np.mgrid[:61, :61]
+    for axis in (down, across):
+        assert (r * axis).sum() / r.sum() == pytest.approx((g * axis).sum() / g.sum(), abs=0.05)
+    assert np.abs(r / 3 - g).max() < 0.06 * g.max()
+
+
+def test_what_a_band_of_other_pixels_lacks_is_outside(tmp_path):
+    galaxy = offset(150.0, 2.0, 22.0, 0.0)
+    write_source(tmp_path / "t_g.fits", galaxy, 1.2, 1000.0)
+    write_source(tmp_path / "t_r.fits", galaxy, 1.2, 1000.0, scale=0.2)
+    cutout = read_cut(str(tmp_path / "t_{band}.fits"), Cut(ra=galaxy[0], dec=galaxy[1], arcsec=16.0), (), ("g", "r"))
+    # The eastern edge of r lies 24 arcsec from its middle, 6 arcsec inside the cutout's.
+    assert np.isfinite(cutout.planes[0]).all()
+    assert 21 <= cutout.outside[30].sum() <= 24
+    assert np.array_equal(cutout.outside[30], np.arange(61) < cutout.outside[30].sum())
+    assert np.isnan(cutout.planes[1][:, :21]).all()
+    assert np.isfinite(cutout.planes[1][:, 25:]).all()
 
 
 def test_a_tile_with_every_band_goes_before_one_that_lacks_some(tmp_path):
