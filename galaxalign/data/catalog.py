@@ -51,10 +51,10 @@ def galaxies_of_catalogue(
     root
         The folder that its file names start from.
     columns
-        Which column is the ``id``, the ``file`` and, where there are such, ``label``, ``ra``, ``dec``, ``split``,
-        ``group`` and ``total`` (people who classified the galaxy, or one number for all galaxies).  A `file` with
-        braces is a pattern: ``{name}`` stands for what column `name` says, ``{row}`` for the number of the row from
-        0, ``{band}`` for the bands of images that come one file a band.
+        Which column is the ``id`` and, where there are such, the ``file``, ``label``, ``ra``, ``dec``, ``size``
+        (arcsec), ``split``, ``group`` and ``total`` (people who classified the galaxy, or one number for all galaxies).
+        A `file` with braces is a pattern: ``{name}`` stands for what column `name` says, ``{row}`` for the number of
+        the row from 0, ``{band}`` for the bands of images that come one file a band.
     kind, tree
         The votes that are judged, and the tree they answer; None leaves the vote columns unread.
 
@@ -81,7 +81,9 @@ def galaxies_of_catalogue(
         votes["total"] = _numbers(table[total], path, 0.0, marks)
     elif total is not None:
         votes["total"] = np.full(len(table), float(total))
-    galaxies["source"] = _sources(table, named["file"], root, path, marks)
+    if "size" in named:
+        galaxies["size"] = _numbers(table[named["size"]], path, 0.0, marks)
+    galaxies["source"] = _sources(table, named["file"], root, path, marks) if "file" in named else ""
     marks.note(galaxies)
     return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
 

@@ -233,7 +233,7 @@ def _masked(
     path: Path, unit: Unit, values: NDArray[Any], layout: Layout, masks: Mapping[str | int, _Found | None]
 ) -> Planes:
     """The planes of an image, not a number where a mask marks them."""
-    bands = _band_names(str(unit.header.get("BANDS", "")))
+    bands = band_names(str(unit.header.get("BANDS", "")))
     dropped, band = _axis_order(path, unit, bands, layout)
     cube = _as_float32(_cube(values, dropped, band))
     for key, found in masks.items():
@@ -292,7 +292,7 @@ def _cube(values: NDArray[Any], dropped: tuple[int, ...], band: int) -> NDArray[
     return values[None] if values.ndim == 2 else np.moveaxis(values, band, 0)
 
 
-def _band_names(text: str) -> tuple[str, ...]:
+def band_names(text: str) -> tuple[str, ...]:
     """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
     words = text.replace(",", " ").split()
     return tuple(words) if len(words) > 1 else tuple("".join(words))

@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from galaxalign.data import catalog
+from galaxalign.data.cutouts import locate_cutouts
 from galaxalign.data.files import check_files
 from galaxalign.data.marks import Marks
+from galaxalign.data.service import SUFFIXES
+from galaxalign.data.sources import CUTOUTS
+from galaxalign.data.tiles import assign_tiles, fields_of_view
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet
 
@@ -37,16 +42,25 @@ def read_galaxies(
     GalaxAlignError
         A catalogue that will not do as a whole.
     """
-    galaxies = _read(source, inputs, sheet)
+    galaxies = _read(source, inputs, sheet, bands)
     marks = Marks.of(galaxies)
     check_files(galaxies["source"].tolist(), bands, _root_of(source, inputs), marks)
     marks.note(galaxies)
     return galaxies
 
 
-def _read(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet) -> pd.DataFrame:
+def _read(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet, bands: Sequence[str]) -> pd.DataFrame:
     (kind, settings), *_ = source.items()
     match kind:
+        case "tiles":
+            galaxies = _positioned(inputs[0], settings, sheet)
+            sizes = galaxies["size"] if "size" in galaxies else galaxies["ra"]
+            arcsec = fields_of_view(settings["field"], sizes.to_numpy(np.float64))
+            return _located(galaxies, assign_tiles(galaxies, arcsec, pd.read_parquet(inputs[1]), bands))
+        case "legacy_survey":
+            galaxies = _positioned(inputs[0], settings, sheet)
+            folder = inputs[1].with_name(CUTOUTS)
+            return _located(galaxies, locate_cutouts(galaxies, inputs[1], folder, SUFFIXES[settings["format"]]))
         case "catalogue":
             return catalog.galaxies_of_catalogue(
                 inputs[0], Path(settings["root"]), settings["columns"], kind=settings.get("votes"), tree=sheet.tree
@@ -59,8 +73,20 @@ def _read(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet) 
         case "galaxymnist":
             return catalog.galaxies_of_galaxymnist(inputs[0], inputs[1])
         case _:
-            known = ["simulated", "catalogue", "galaxy10", "galaxymnist"]
+            known = ["simulated", "catalogue", "tiles", "legacy_survey", "galaxy10", "galaxymnist"]
             raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
+
+
+def _positioned(path: Path, settings: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:
+    """Galaxies of a catalogue that tells where they are, not which files they have."""
+    return catalog.galaxies_of_catalogue(path, Path(), settings["columns"], kind=settings.get("votes"), tree=sheet.tree)
+
+
+def _located(galaxies: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """The galaxies with the `source` that was found for each, and its flag and reason where the row had none."""
+    good = galaxies["flag"] == ""
+    kept = {name: galaxies[name].where(~good, found[name]) for name in ("flag", "reason")}
+    return galaxies.assign(source=found["source"], **kept)
 
 
 def _root_of(source: Mapping[str, Any], inputs: Sequence[Path]) -> Path | None:

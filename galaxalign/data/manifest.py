@@ -71,7 +71,7 @@ def write_manifest(
     source
         The data set's ``source`` in the configuration.
     inputs
-        The files it is read from: a catalogue, or one or two HDF5 files.
+        The files it is read from, as `sources.input_files` names them.
     sheet
         The classes.
     split
@@ -127,7 +127,8 @@ def write_manifest(
 
 def find_votes(galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:
     """The votes of every answer (`votes.vote_table`); no column where the source does not say which votes count."""
-    kind = source.get("catalogue", {}).get("votes")
+    (settings,) = source.values()
+    kind = settings.get("votes")
     total = None if kind is None or sheet.tree is None else total_votes(galaxies, sheet.tree)
     if kind is None or sheet.tree is None or total is None:
         return pd.DataFrame(index=galaxies.index)
@@ -163,7 +164,8 @@ def find_labels(
     galaxies: pd.DataFrame, source: Mapping[str, Any], sheet: ClassSheet, path: Path
 ) -> tuple[NDArray[np.object_], NDArray[np.object_] | None]:
     """The class of each galaxy, from its column, from its votes, or none at all; and from votes its rivals."""
-    rule = source["catalogue"]["labels"] if "catalogue" in source else "column"
+    (settings,) = source.values()
+    rule = settings.get("labels", "column")
     if rule == "votes":
         total = None if sheet.tree is None else total_votes(galaxies, sheet.tree)
         if sheet.tree is not None and total is None:
@@ -171,7 +173,7 @@ def find_labels(
                 "labels from votes need columns.total: the column with the number of people who classified a galaxy, "
                 "or one number for all"
             )
-        return labels_from_votes(galaxies, np.zeros(0) if total is None else total, sheet, source["catalogue"]["votes"])
+        return labels_from_votes(galaxies, np.zeros(0) if total is None else total, sheet, settings["votes"])
     if rule == "none":
         return np.full(len(galaxies), None, dtype=object), None
     codes, said = pd.factorize(galaxies["label"].to_numpy(object))

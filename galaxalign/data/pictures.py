@@ -104,6 +104,9 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
         flux = np.ascontiguousarray(crop_centre(image.values.transpose(1, 2, 0), recipe.crop).transpose(2, 0, 1))
         flux = flux.astype(np.float32, copy=False)
         coverage, pixels = measure_flux(flux), to_rgb(flux, image.bands, recipe.stretch)
+        if image.outside is not None:
+            beyond = float(crop_centre(image.outside, recipe.crop).mean())
+            coverage = replace(coverage, edge=max(coverage.edge, beyond))
     else:
         pixels = np.ascontiguousarray(crop_centre(image, recipe.crop))
         coverage = measure_picture(pixels)

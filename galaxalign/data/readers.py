@@ -5,6 +5,7 @@ A source is named by a text, its locator:
 * ``galaxies/1.fits`` (also ``.fit .fits.gz .fits.bz2 .fits.fz``): a cube of bands, an extension a band, or one band;
 * ``galaxies/1_{band}.fits``: one file a band, ``{band}`` standing for its name;
 * ``galaxies/1.jpg`` (also ``.jpeg .png .tif .tiff .webp``): a picture;
+* ``tiles/t1_{band}.fits#cut=150.1,2.2,60.0``: 60 arcsec around RA 150.1, Dec 2.2 of a tile (see `cuts`);
 * ``Galaxy10_DECals.h5#17``: row 17 of the data set `images` of an HDF5 file: a picture, or flux (bands, y, x) as
   FITS stores it, of the bands that ``data.bands`` names, its first row in the south.
 """
@@ -19,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxalign.data.cuts import parse_cut, read_cut
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import orient, sky_axes
@@ -37,10 +39,12 @@ class Flux:
 
     The values may be a view of a file's bytes, in either byte order and any order of axes in memory: whoever
     calculates with many of them makes them contiguous first.
+    `outside`, shape (H, W), says which pixels lie outside the tile of a cutout; None for whole images.
     """
 
     values: NDArray[np.float32]
     bands: tuple[str, ...]
+    outside: NDArray[np.bool_] | None = None
 
 
 def read_image(
@@ -71,6 +75,9 @@ def read_image(
         With the flag and the reason.
     """
     path, _, row = source.partition("#")
+    if cut := parse_cut(row):
+        cutout = read_cut(path, cut, cube_bands, bands)
+        return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
     if path.lower().endswith(HDF5):
         return _read_row(path, row, cube_bands, bands)
     if path.lower().endswith(FITS):

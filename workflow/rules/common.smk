@@ -62,7 +62,16 @@ def pictures_of(wildcards):
     source = dataset_of(wildcards)["source"]
     if "simulated" in source:
         return [f"<results>/{wildcards.dataset}/raw/images"]
-    return [] if "catalogue" in source else inputs_of(wildcards)
+    if "legacy_survey" in source:
+        return [f"<results>/{wildcards.dataset}/raw/{CUTOUTS}"]
+    return [] if {"catalogue", "tiles"} & set(source) else inputs_of(wildcards)
+
+
+def tile_files_of(wildcards):
+    """Digest of the names of a data set's tiles, so that another tile is noticed."""
+    pattern = dataset_of(wildcards)["source"]["tiles"]["tiles"]
+    names = json.dumps(find_tiles(pattern, bands_of(wildcards)))
+    return hashlib.sha256(names.encode()).hexdigest()[:12]
 
 
 def fingerprints_of(wildcards):
@@ -73,10 +82,7 @@ def fingerprints_of(wildcards):
 
 def bands_of(wildcards):
     """Bands that a data set's colours are made of."""
-    colours = dataset_of(wildcards)["data"]["stretch"]["colours"]
-    return sorted(
-        {band for weights in colours.values() for band in weights if weights[band]}
-    )
+    return colour_bands(dataset_of(wildcards)["data"])
 
 
 def compared_runs():

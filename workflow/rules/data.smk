@@ -61,6 +61,43 @@ rule fingerprints:
         "../scripts/data_fingerprints.py"
 
 
+rule tiles:
+    """Where every survey tile lies on the sky, from its header alone."""
+    output:
+        index=f"<results>/{{dataset}}/raw/{TILES}",
+    log:
+        "<logs>/tiles/{dataset}.log",
+    params:
+        pattern=lambda wildcards: dataset_of(wildcards)["source"]["tiles"]["tiles"],
+        bands=bands_of,
+        files=tile_files_of,
+        code=code("data.tiles"),
+    script:
+        "../scripts/data_tiles.py"
+
+
+rule fetch:
+    """Fetch a cutout of every galaxy from the service, those in the cache excepted."""
+    input:
+        catalogue=lambda wildcards: dataset_of(wildcards)["source"]["legacy_survey"][
+            "path"
+        ],
+    output:
+        cutouts=directory(f"<results>/{{dataset}}/raw/{CUTOUTS}"),
+        failures=f"<results>/{{dataset}}/raw/{FAILURES}",
+    log:
+        "<logs>/fetch/{dataset}.log",
+    resources:
+        runtime="24h",
+        # One data set at a time, so that the service is not asked faster than the configuration says.
+        services=1,
+    params:
+        settings=lambda wildcards: dataset_of(wildcards)["source"]["legacy_survey"],
+        max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+    script:
+        "../scripts/data_cutouts.py"
+
+
 rule manifest:
     """What is known of every galaxy before an image is read: label, sky group, split, missing files."""
     input:
