@@ -76,6 +76,6 @@ rule images:
             for key, value in dataset_of(wildcards)["data"].items()
             if key != "split"
         },
-        code=code("data.store"),
+        code=code("data.building"),
     script:
         "../scripts/data_images.py"

@@ -16,7 +16,7 @@ rule images_for_predictions:
     params:
         max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
         max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
-        code=code("data.store"),
+        code=code("data.building"),
     script:
         "../scripts/search_images.py"
 

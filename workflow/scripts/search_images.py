@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxalign.data.store import build_store
+from galaxalign.data.building import build_store
 from galaxalign.logs import log_to
 from galaxalign.search.prediction import image_recipe_of
 from galaxalign.symbols.sheet import read_sheet
