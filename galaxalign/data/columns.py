@@ -2,52 +2,79 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from galaxalign.data.splits import SPLITS
 from galaxalign.data.votes import Votes, votes_of
 
+Columns = dict[str, NDArray[Any]]
 
-def write_made(
-    file: h5py.File,
+
+def made_columns(
     ids: Sequence[str],
     flags: Sequence[str],
     reasons: Sequence[str],
     keys: NDArray[np.uint64],
     checksums: NDArray[np.uint32],
-) -> None:
+) -> Columns:
     """What is known once the pictures are made: id, flag, reason, and key and checksum of each picture."""
-    write_texts(file, "id", ids)
-    write_texts(file, "flag", flags)
-    # Nearly all are empty, and a few long.
-    file.create_dataset("reason", data=list(reasons), dtype=h5py.string_dtype("utf-8"), shape=(len(reasons),))
-    file.create_dataset("key", data=keys)
-    file.create_dataset("checksum", data=checksums)
+    # Nearly all reasons are empty, and a few long.
+    varying = np.array(reasons, h5py.string_dtype("utf-8"))
+    return {"id": fixed(ids), "flag": fixed(flags), "reason": varying, "key": keys, "checksum": checksums}
 
 
-def write_catalogue(file: h5py.File, galaxies: pd.DataFrame, flags: Sequence[str], classes: Sequence[str]) -> None:
-    """What the manifest says: split, label, ra, dec, and votes where there are any; what has a flag gets no split."""
+def catalogue_columns(galaxies: pd.DataFrame, flags: Sequence[str], classes: Sequence[str]) -> Columns:
+    """What the manifest says: split, label, ra, dec, and votes where there are any; what has a flag gets no split.
+
+    Parameters
+    ----------
+    galaxies
+        Rows of a manifest.
+    flags
+        Of their pictures.
+    classes
+        Labels of the classes in order.
+    """
     splits = ["" if flag else split for flag, split in zip(flags, galaxies["split"], strict=True)]
-    write_texts(file, "split", splits)
     place = {label: index for index, label in enumerate(classes)}
     labels = [-1 if pd.isna(label) else place[label] for label in galaxies["label"]]
-    file.create_dataset("label", data=np.array(labels, np.int16))
-    for name in ("ra", "dec"):
-        file.create_dataset(name, data=galaxies[name].to_numpy(np.float64))
+    columns: Columns = {
+        # The same length in every part of a store.
+        "split": fixed(splits, max(map(len, SPLITS))),
+        "label": np.array(labels, np.int16),
+        "ra": galaxies["ra"].to_numpy(np.float64),
+        "dec": galaxies["dec"].to_numpy(np.float64),
+    }
+    votes = votes_of(galaxies)
+    return columns if votes is None else columns | {"votes": votes.fractions, "asked": votes.asked}
+
+
+def describe_votes(file: h5py.File, galaxies: pd.DataFrame) -> None:
+    """Say which answer and which question the votes in a file are of, where there are any."""
     votes = votes_of(galaxies)
     if votes is not None:
-        file.create_dataset("votes", data=votes.fractions).attrs["answers"] = json.dumps(votes.answers)
-        file.create_dataset("asked", data=votes.asked).attrs["questions"] = json.dumps(votes.questions)
+        file["votes"].attrs["answers"] = json.dumps(votes.answers)
+        file["asked"].attrs["questions"] = json.dumps(votes.questions)
 
 
-def write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
-    """Texts of a fixed length, that of the longest: they are read a hundred times faster than others."""
+def write_columns(file: h5py.File, columns: Columns, first: int, total: int) -> None:
+    """Write rows of columns from row `first` on; a column that is not there yet is made, `total` rows long."""
+    for name, values in columns.items():
+        if name not in file:
+            file.create_dataset(name, (total, *values.shape[1:]), values.dtype)
+        file[name][first : first + len(values)] = values
+
+
+def fixed(texts: Sequence[str], length: int = 0) -> NDArray[np.bytes_]:
+    """Texts in UTF-8 of one length, that of the longest or `length`: they are read far faster than others."""
     encoded = [text.encode() for text in texts]
-    length = max(map(len, encoded), default=0) or 1
-    file.create_dataset(name, data=np.array(encoded, h5py.string_dtype("utf-8", length)))
+    longest = max(map(len, encoded), default=0)
+    return np.array(encoded, h5py.string_dtype("utf-8", max(1, length, longest)))
 
 
 def read_texts(column: h5py.Dataset) -> NDArray[np.str_]:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.building import CHUNK, build_store
+from galaxalign.data.building import build_store
+from galaxalign.data.filling import CHUNK
 from galaxalign.data.pictures import ImageRecipe, blank_picture, crop_centre, make_picture
 from galaxalign.data.rgb import to_rgb
 from galaxalign.data.store import read_store
@@ -41,6 +42,7 @@ def folder(tmp_path):
 def build(folder, *, workers=1, max_rejected=0.1, recipe=RECIPE, name="images.h5"):
     build_store(
         manifest=folder / "manifest.parquet",
+        shards=[],
         classes=CLASSES,
         names=NAMES,
         recipe=recipe,
@@ -104,7 +106,7 @@ def test_votes_travel_with_the_pictures(folder):
 
 
 def test_same_bytes_whatever_the_number_of_workers(folder, monkeypatch):
-    monkeypatch.setattr("galaxalign.data.building.FEW", 0)
+    monkeypatch.setattr("galaxalign.data.filling.FEW", 0)
     table = pd.read_parquet(folder / "manifest.parquet")
     many = pd.concat([table] * 9, ignore_index=True)
     many["id"] = [f"G{n:03d}" for n in range(len(many))]

@@ -16,6 +16,7 @@ if __name__ == "__main__":
         sheet = read_sheet(Path(snakemake.input.sheet))
         build_store(
             manifest=Path(snakemake.input.manifest),
+            shards=[Path(shard) for shard in snakemake.input.shards],
             classes=sheet.labels,
             names=sheet.names,
             recipe=image_recipe_of(Path(snakemake.input.model)),
