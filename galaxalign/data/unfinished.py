@@ -92,4 +92,4 @@ class Unfinished:
     def finish(self, output: Path) -> None:
         """Give the file its name; from now on it is the store."""
         self.part.replace(output)
-        self.records.unlink()
+        self.records.unlink(missing_ok=True)
