@@ -69,6 +69,8 @@ def _summary(kind: str, count: int, found: dict[str, dict[str, list[float]]]) ->
         yield Measured(f"{kind} to store, images a second", name, "1/s", [count / one for one in seconds[arm]], None)
     speed = ratios(seconds["plain"], seconds["library"])
     yield Measured("Speed, library over plain loop", kind, "", speed, TARGETS[kind])
+    work = ratios(found["plain"]["processor"], found["library"]["processor"])
+    yield Measured("Processor time, plain loop over library", kind, "", work, None)
     bound = [max(pair) for pair in zip(seconds["decode"], seconds["disk"], strict=True)]
     yield Measured("Share of the bound, reading or disk", kind, "", ratios(bound, seconds["library"]), None)
 
@@ -79,7 +81,7 @@ def _job(arm: str, manifest: Path, recipe: dict[str, Any], folder: str | None = 
         words = ["--manifest", str(manifest), "--recipe", json.dumps(recipe), "--folder", folder or own]
         command = [sys.executable, "-m", "benchmarks.ingest_loop", arm, *words]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return {"seconds": float(done.stdout)}
+    return {name: float(value) for name, value in json.loads(done.stdout).items()}
 
 
 def _compare(manifest: Path, recipe: dict[str, Any]) -> str:

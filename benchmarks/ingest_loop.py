@@ -1,12 +1,13 @@
 """One ingestion from images to a store in a process of its own: the library's, or a plain loop.
 
-Prints seconds of the work, the program's own start left out, that of its workers counted.
+Prints seconds of the work and of processor time it took, the program's own start left out, that of its workers counted.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +37,14 @@ def main() -> None:
     given = parser.parse_args()
     recipe = ImageRecipe.from_dict(given.recipe)
     arms = {"library": _library, "plain": _plain, "decode": _decode, "disk": _disk}
-    print(arms[given.arm](given.manifest, recipe, given.folder))
+    before = _processor_time()
+    seconds = arms[given.arm](given.manifest, recipe, given.folder)
+    print(json.dumps({"seconds": seconds, "processor": _processor_time() - before}))
+
+
+def _processor_time() -> float:
+    """Of this process and of its workers that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _library(manifest: Path, recipe: ImageRecipe, folder: Path) -> float:
