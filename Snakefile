@@ -46,6 +46,7 @@ container: "docker://python:3.12-slim"
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     run="|".join(config["runs"]),
+    shard="[0-9]+",
 
 
 include: "workflow/rules/common.smk"

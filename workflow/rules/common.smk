@@ -3,6 +3,31 @@ def dataset_of(wildcards):
     return dataset_settings(config, wildcards.dataset)
 
 
+def picture_settings_of(wildcards):
+    """What of a data set's settings decides how an image becomes a picture."""
+    elsewhere = {"split", "max_blank", "max_rejected", "shard_size"}
+    settings = dataset_of(wildcards)["data"]
+    return {key: value for key, value in settings.items() if key not in elsewhere}
+
+
+def shards_of(pattern):
+    """The shards of a data set, files of a pattern; none where its galaxies fit into one file.
+
+    How many there are is known once the manifest is there, hence the checkpoint.
+    """
+
+    def shards(wildcards):
+        from galaxalign.data.rows import shard_names
+
+        manifest = checkpoints.manifest.get(dataset=wildcards.dataset).output.manifest
+        size = dataset_of(wildcards)["data"]["shard_size"]
+        return collect(
+            pattern, dataset=wildcards.dataset, shard=shard_names(Path(manifest), size)
+        )
+
+    return shards
+
+
 def sheet_of(wildcards):
     """Class sheet of a data set."""
     return (

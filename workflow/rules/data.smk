@@ -54,7 +54,7 @@ rule fingerprints:
         settings=lambda wildcards: {
             key: value
             for key, value in dataset_of(wildcards)["data"].items()
-            if key not in {"split", "max_rejected"}
+            if key not in {"split", "max_rejected", "shard_size"}
         },
         code=code("data.fingerprints"),
     script:
@@ -98,7 +98,7 @@ rule fetch:
         "../scripts/data_cutouts.py"
 
 
-rule manifest:
+checkpoint manifest:
     """What is known of every galaxy before an image is read: label, sky group, split, missing files."""
     input:
         files=inputs_of,
@@ -119,10 +119,32 @@ rule manifest:
         "../scripts/data_manifest.py"
 
 
-rule images:
-    """Read every image, of whatever kind, into one store of pictures; flag the bad ones."""
+rule shard:
+    """Read the images of some galaxies of a data set that has too many for one file; flag the bad ones."""
     input:
         manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
+    output:
+        shard="<results>/{dataset}/shards/{shard}.h5",
+    log:
+        "<logs>/shard/{dataset}/{shard}.log",
+    benchmark:
+        "<benchmarks>/shard/{dataset}/{shard}.tsv"
+    threads: 4
+    params:
+        settings=picture_settings_of,
+        max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
+        shard_size=lambda wildcards: dataset_of(wildcards)["data"]["shard_size"],
+        code=code("data.shards"),
+    script:
+        "../scripts/data_shard.py"
+
+
+rule images:
+    """Read every image, of whatever kind, into one store of pictures, or join its shards; flag the bad ones."""
+    input:
+        manifest=rules.manifest.output.manifest,
+        shards=shards_of("<results>/{dataset}/shards/{shard}.h5"),
         pictures=pictures_of,
         sheet=sheet_of,
         tree=tree_of,
@@ -135,12 +157,10 @@ rule images:
         "<benchmarks>/images/{dataset}.tsv"
     threads: 4
     params:
-        settings=lambda wildcards: {
-            key: value
-            for key, value in dataset_of(wildcards)["data"].items()
-            if key != "split"
-        },
-        code=code("data.store"),
+        settings=picture_settings_of,
+        max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
+        max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+        code=code("data.building"),
     script:
         "../scripts/data_images.py"
 
