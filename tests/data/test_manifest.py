@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.building import build_store, read_store
+from galaxalign.data.building import build_store
 from galaxalign.data.manifest import SplitRule, share_voted, write_manifest
 from galaxalign.data.sources import check_source, input_files
 from galaxalign.data.splits import published_splits
+from galaxalign.data.store import read_store
 from galaxalign.data.votes import votes_of
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.sheet import read_sheet
