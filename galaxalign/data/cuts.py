@@ -12,7 +12,7 @@ from galaxalign.data.fits import band_names
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Numbers, sides, starts
 from galaxalign.data.orientation import orient
-from galaxalign.data.sections import Box, OpenImage, open_image, outside, read_box
+from galaxalign.data.sections import Box, Image, find_image, outside, read_box
 
 _MARK = "cut="
 _BAND = "{band}"
@@ -90,7 +90,7 @@ def read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str
         missing_file, missing_band, unreadable, truncated, shape, too_large or outside.
     """
     if _BAND not in path:
-        image = open_image(Path(path))
+        image = find_image(Path(path))
         box, axes = _box(image, cut)
         names = band_names(str(image.header.get("BANDS", ""))) or tuple(cube_bands)
         if len(names) != image.depth or not set(bands) <= set(names):
@@ -106,16 +106,16 @@ def read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str
     return _upright(np.concatenate([plane for plane, _ in found]), lost, axes)
 
 
-def _open_band(path: Path) -> OpenImage:
+def _open_band(path: Path) -> Image:
     if not path.is_file():
         raise BadImage("missing_band", f"there is no {path}")
-    image = open_image(path)
+    image = find_image(path)
     if image.depth != 1:
         raise BadImage("shape", f"{path} has {image.depth} planes, one is expected in a file of one band")
     return image
 
 
-def _box(image: OpenImage, cut: Cut) -> tuple[Box, Numbers]:
+def _box(image: Image, cut: Cut) -> tuple[Box, Numbers]:
     """The pixels of a cutout, and the axes of the sky in its middle."""
     ra, dec = np.array([cut.ra]), np.array([cut.dec])
     axes = image.grid.axes(ra, dec)
@@ -132,9 +132,7 @@ def _box(image: OpenImage, cut: Cut) -> tuple[Box, Numbers]:
     return box, axes[0]
 
 
-def _read_other(
-    first: OpenImage, box: Box, other: OpenImage, cut: Cut
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _read_other(first: Image, box: Box, other: Image, cut: Cut) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Another band's plane at the pixels of the first's box, and which of them lie outside it."""
     own, own_axes = _box(other, cut)
     corners = np.meshgrid([0.0, box.width - 1.0], [0.0, box.height - 1.0])
@@ -145,7 +143,7 @@ def _read_other(
     return _resampled(first, box, other, own_axes)
 
 
-def _places(first: OpenImage, box: Box, other: OpenImage, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+def _places(first: Image, box: Box, other: Image, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
     """Where pixels of the first band's box lie in another band's image; arrays of any one shape."""
     sky = first.grid.sky(x.ravel() + box.left, y.ravel() + box.low)
     places = other.grid.pixels(*sky)
@@ -153,7 +151,7 @@ def _places(first: OpenImage, box: Box, other: OpenImage, x: Numbers, y: Numbers
 
 
 def _resampled(
-    first: OpenImage, box: Box, other: OpenImage, own_axes: Numbers
+    first: Image, box: Box, other: Image, own_axes: Numbers
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     # Pixels of the other band in one of the first's.
     middle = first.grid.sky(np.array([box.left + box.width / 2]), np.array([box.low + box.height / 2]))

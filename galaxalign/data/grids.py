@@ -183,8 +183,16 @@ def sky_header(header: fits.Header) -> str:
     return str(fits.Header(cards).tostring(sep="\n", endcard=False, padding=False))
 
 
-def image_header(path: Path) -> tuple[int, fits.Header]:
-    """Number and header of the first unit of a FITS file that is an image with two axes or more; no pixel is read.
+def first_image(units: fits.HDUList) -> Any:
+    """The first unit of an open file that is an image with two axes or more; raises `OSError` where there is none."""
+    for unit in units:
+        if getattr(unit, "is_image", False) and unit.header.get("NAXIS", 0) >= 2:
+            return unit
+    raise OSError("it has no image")
+
+
+def image_header(path: Path) -> fits.Header:
+    """The header of the first image of a FITS file; no pixel is read.
 
     Raises
     ------
@@ -194,7 +202,4 @@ def image_header(path: Path) -> tuple[int, fits.Header]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with fits.open(path, lazy_load_hdus=True) as units:
-            for number, unit in enumerate(units):
-                if getattr(unit, "is_image", False) and unit.header.get("NAXIS", 0) >= 2:
-                    return number, unit.header.copy()
-    raise OSError("it has no image")
+            return first_image(units).header.copy()

@@ -67,7 +67,7 @@ def _read_place(path: Path) -> tuple[str, float, float, float, str]:
     if not path.name.lower().endswith(SUFFIXES):
         return *nowhere, f"{path} ends in none of {', '.join(SUFFIXES)}: sections of it cannot be read"
     try:
-        _, header = image_header(path)
+        header = image_header(path)
         grid = Grid.from_header(header)
         return sky_header(header), *grid.circle(), ""
     except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
