@@ -133,6 +133,8 @@ def test_a_cutout_service_becomes_stores(workflow, monkeypatch):
     overlay = {
         "active": {"datasets": ["all", "some"], "runs": ["frozen"]},
         "figures": {"run": "frozen"},
+        # The cutouts are noise.
+        "data": {"quality": {"min_signal": 0}},
         "datasets": {
             name: {"morphology": "galaxy10", "source": {"legacy_survey": settings | {"path": path}}}
             for name, path in (("all", "catalog.csv"), ("some", "some.csv"))
