@@ -1,14 +1,18 @@
+import hashlib
+import json
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from galaxalign.data.sources import DOWNLOADED, input_files
+from galaxalign.data.patterns import find_tiles
+from galaxalign.data.sources import CUTOUTS, DOWNLOADED, FAILURES, TILES, input_files
 from galaxalign.errors import GalaxAlignError
 from galaxalign.provenance import code
 from galaxalign.settings import (
     check,
+    colour_bands,
     dataset_settings,
     first_stage,
     recipe_settings,
@@ -42,6 +46,7 @@ container: "docker://python:3.12-slim"
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
     run="|".join(config["runs"]),
+    shard="[0-9]+",
 
 
 include: "workflow/rules/common.smk"

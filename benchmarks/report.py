@@ -12,6 +12,8 @@ from benchmarks.measuring import HERE, RESULTS, ROOT
 
 PAGE = ROOT / "docs/performance.md"
 TITLES = {
+    "ingest": "Images to a store",
+    "store": "Reading a store",
     "steps": "A step: tri-modal, image-only, published",
     "loops": "A job: the library and open_clip",
     "rendering": "Rendering galaxies from symbols",

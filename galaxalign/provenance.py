@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -32,16 +33,28 @@ def code(*modules: str) -> str:
         if name in sources or name in SILENT or not path.exists():
             continue
         sources[name] = path.read_bytes()
-        for node in ast.walk(ast.parse(sources[name])):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
-                parent = (node.module or "").removeprefix(PACKAGE.name).lstrip(".")
-                waiting.append(parent)
-                waiting.extend(f"{parent}.{alias.name}".lstrip(".") for alias in node.names)
+        waiting.extend(_imports(sources[name]))
     missing = [name for name in modules if name not in sources and name not in SILENT]
     if missing:
         raise ValueError(f"no such library module: {', '.join(missing)}")
     ordered = b"".join(sources[name] for name in sorted(sources))
     return hashlib.sha256(ordered).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1024)
+def _imports(source: bytes) -> tuple[str, ...]:
+    """Names in the package that a module imports anywhere, those of modules among them."""
+    found: list[str] = []
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
+            parent = (node.module or "").removeprefix(PACKAGE.name).lstrip(".")
+            found += [parent, *(f"{parent}.{alias.name}".lstrip(".") for alias in node.names)]
+        # No expression imports: they are most of the tree.
+        statements = (ast.stmt, ast.excepthandler, ast.match_case)
+        waiting.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, statements))
+    return tuple(found)
 
 
 def digest(path: Path) -> str:

@@ -41,6 +41,12 @@ def dataset_settings(config: Settings, dataset: str) -> Settings:
     return {**entry, "data": merge(config["data"], entry.get("data", {}))}
 
 
+def colour_bands(data: Settings) -> list[str]:
+    """Bands that a complete `data` section makes its colours of."""
+    weights = [(band, weight) for colour in data["stretch"]["colours"].values() for band, weight in colour.items()]
+    return sorted({band for band, weight in weights if weight})
+
+
 def recipe_settings(config: Settings, run: str) -> Settings:
     """The complete recipe of one run."""
     return merge(config["recipe"], config["runs"][run])
@@ -164,7 +170,7 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
     for name in sorted(used) if sources else ():
-        check_source(name, config["datasets"][name]["source"])
+        check_source(name, config["datasets"][name]["source"], colour_bands(dataset_settings(config, name)["data"]))
     return config
 
 

@@ -36,7 +36,7 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
     monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
     merged = merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
     kinds = {kind for entry in merged["datasets"].values() for kind in entry["source"]}
-    if kinds & {"catalogue", "galaxymnist"}:
+    if kinds & {"catalogue", "galaxymnist", "tiles", "legacy_survey"}:
         with pytest.raises(GalaxAlignError, match="there is no such file; correct the path"):
             check(merged, SCHEMA)
     else:
@@ -71,6 +71,19 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
         ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
         ("datasets/simulated/source", {"catalog": {}}, "unknown key 'datasets.simulated.source.catalog'"),
         ("datasets/simulated/source", {}, "exactly one key"),
+        (
+            "datasets/simulated/source",
+            {
+                "tiles": {
+                    "path": "a",
+                    "columns": {"id": "i", "ra": "r"},
+                    "labels": "none",
+                    "tiles": "*.fits",
+                    "field": {},
+                }
+            },
+            "missing key 'datasets.simulated.source.tiles.columns.dec'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(config, path, value, words):

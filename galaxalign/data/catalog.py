@@ -1,12 +1,12 @@
 """Tables of galaxies as users have them, read into one form.
 
-The form is a frame with a row a galaxy and the columns id, source (a locator, see `readers`), label (as the
+The form is a frame with a row a galaxy and the columns id (unique), source (a locator, see `readers`), label (as the
 catalogue has it, empty where it has none), ra and dec (degrees, not a number where unknown), given (the split
-that a published data set gives), and the catalogue's vote columns as numbers.
+that a published data set gives), flag and reason (what is wrong with the row, empty where nothing is); from a
+catalogue also member (the group that it names, empty where it names none) and its vote columns as numbers.
 """
 
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,82 +14,93 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from astropy.table import Table
 from numpy.typing import NDArray
 
-from galaxalign.data.votes import COLUMN
+from galaxalign.data.cells import degrees, loses_digits, numbers, texts
+from galaxalign.data.marks import Marks
+from galaxalign.data.tables import Table, open_table
+from galaxalign.data.votes import needed_columns
 from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.symbols.tree import DecisionTree
 
-TABLES = (".csv", ".parquet", ".fits")
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, parquet or FITS table, every cell as text: ids keep their leading zeros and all their digits.
-
-    Raises `GalaxAlignError` where the file is missing, of another kind, empty or damaged.
-    """
-    if not path.is_file():
-        raise GalaxAlignError(f"there is no catalogue {path}: correct the path")
-    try:
-        match path.suffix.lower():
-            case ".csv":
-                table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            case ".parquet":
-                table = _as_text(pd.read_parquet(path))
-            case ".fits":
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    table = _as_text(Table.read(path, format="fits", hdu=1, character_as_bytes=False).to_pandas())
-            case suffix:
-                raise GalaxAlignError(f"catalogue {path} ends in {suffix!r}: give it as one of {', '.join(TABLES)}")
-    except (ValueError, OSError, UnicodeDecodeError, KeyError, IndexError) as error:
-        raise GalaxAlignError(f"catalogue {path} cannot be read ({' '.join(str(error).split())}): mend it") from error
-    if table.empty:
-        raise GalaxAlignError(f"catalogue {path} has no rows: name a catalogue with galaxies")
-    return table
+# Stands for the number of a row, from 0, in a pattern of files.
+ROW = "row"
+# How catalogues call the splits.
+GIVEN = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    "": "",
+}
 
 
-def _as_text(table: pd.DataFrame) -> pd.DataFrame:
-    texts = {str(name): ["" if pd.isna(cell) else str(cell).strip() for cell in table[name]] for name in table.columns}
-    return pd.DataFrame(texts, dtype=str)
-
-
-def galaxies_of_catalogue(path: Path, root: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Galaxies of a user's catalogue.
+def galaxies_of_catalogue(
+    path: Path,
+    root: Path,
+    columns: Mapping[str, Any],
+    *,
+    kind: str | None = None,
+    tree: DecisionTree | None = None,
+) -> pd.DataFrame:
+    """Galaxies of a user's catalogue; a row that cannot be used is flagged, and stays.
 
     Parameters
     ----------
     path
-        The table.
+        The table, of any format of `tables`.
     root
         The folder that its file names start from.
     columns
-        Which column is the ``id``, the ``file`` and, where there are such, ``label``, ``ra``, ``dec`` and
-        ``total`` (people who classified the galaxy).  A `file` with braces is a pattern: ``{name}`` stands for
-        what column `name` says, ``{band}`` for the bands of images that come one file a band.
+        Which column is the ``id`` and, where there are such, the ``file``, ``label``, ``ra``, ``dec``, ``size``
+        (arcsec), ``split``, ``group`` and ``total`` (people who classified the galaxy, or one number for all galaxies).
+        A `file` with braces is a pattern: ``{name}`` stands for what column `name` says, ``{row}`` for the number of
+        the row from 0, ``{band}`` for the bands of images that come one file a band.
+    kind, tree
+        The votes that are judged, and the tree they answer; None leaves the vote columns unread.
 
     Raises
     ------
     GalaxAlignError
-        A missing column, an empty or duplicate id, a file name that is empty, a number that is none.
+        A table that cannot be read or lacks a column, ids that have lost digits, a split of no known name.
     """
-    table = read_table(path)
+    catalogue = open_table(path)
+    total = columns.get("total")
+    named = {purpose: name for purpose, name in columns.items() if isinstance(name, str)}
+    wanted = _wanted(catalogue, named)
+    voted = [] if kind is None or tree is None else needed_columns(catalogue.names, kind, tree)
+    table = catalogue.read([*wanted, *voted])
+    marks = Marks.none(len(table))
+    galaxies = pd.DataFrame({"id": _ids(table[named["id"]], path, marks)})
+    galaxies["label"] = texts(table[named["label"]]) if "label" in named else ""
+    for axis in ("ra", "dec"):
+        galaxies[axis] = _positions(table[named[axis]], axis, path, marks) if axis in named else np.nan
+    galaxies["given"] = _given(table[named["split"]], path) if "split" in named else ""
+    galaxies["member"] = texts(table[named["group"]]) if "group" in named else ""
+    votes = {name: _numbers(table[name], path, -np.inf, marks) for name in voted}
+    if isinstance(total, str):
+        votes["total"] = _numbers(table[total], path, 0.0, marks)
+    elif total is not None:
+        votes["total"] = np.full(len(table), float(total))
+    if "size" in named:
+        galaxies["size"] = _numbers(table[named["size"]], path, 0.0, marks)
+    galaxies["source"] = _sources(table, named["file"], root, path, marks) if "file" in named else ""
+    marks.note(galaxies)
+    return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
+
+
+def _wanted(catalogue: Table, columns: Mapping[str, str]) -> list[str]:
+    """The columns of a catalogue that `columns` names; an error where one is not there."""
+    wanted = []
     for purpose, column in columns.items():
         for name in _names_in(purpose, column):
-            if name not in table.columns:
+            if name in catalogue.names:
+                wanted.append(name)
+            elif not (purpose == "file" and name == ROW):
                 raise GalaxAlignError(
-                    f"catalogue {path} has no column {name!r}, named by columns.{purpose}: "
-                    f"{nearest(name, map(str, table.columns))}"
+                    f"catalogue {catalogue.path} has no column {name!r}, named by columns.{purpose}: "
+                    f"{nearest(name, catalogue.names)}"
                 )
-    galaxies = pd.DataFrame({"id": _ids(table[columns["id"]], path), "source": _sources(table, columns, root, path)})
-    galaxies["label"] = _labels(table, columns.get("label"))
-    for axis, low, high in (("ra", 0.0, 360.0), ("dec", -90.0, 90.0)):
-        galaxies[axis] = _numbers(table, columns[axis], path, low, high) if axis in columns else np.nan
-    galaxies["given"] = ""
-    votes = {name: _numbers(table, name, path, -np.inf, np.inf) for name in table.columns if COLUMN.match(name)}
-    if "total" in columns:
-        votes["total"] = _numbers(table, columns["total"], path, 0.0, np.inf)
-    return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
+    return wanted
 
 
 def _names_in(purpose: str, column: str) -> list[str]:
@@ -99,57 +110,93 @@ def _names_in(purpose: str, column: str) -> list[str]:
     return [column]
 
 
-def _where(row: int) -> str:
-    """A row as an editor shows it: the header is line 1."""
-    return f"row {row + 1} (line {row + 2})"
+def _where(row: int, path: Path) -> str:
+    """A row, in text files also as an editor shows it: the header is line 1."""
+    return f"{path}, row {row + 1}" + (f" (line {row + 2})" if path.suffix.lower() in {".csv", ".tsv"} else "")
 
 
-def _ids(column: "pd.Series[str]", path: Path) -> list[str]:
-    ids = [text.strip() for text in column]
-    first: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if not name:
-            raise GalaxAlignError(f"catalogue {path}, {_where(row)}: the id in {column.name!r} is empty; give it one")
-        if name in first:
-            raise GalaxAlignError(
-                f"catalogue {path}: id {name!r} is in {_where(first[name])} and {_where(row)}; remove one"
-            )
-        first[name] = row
+def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]":
+    """Ids as texts, each unique: what has no id, or another's, is called by its row."""
+    if loses_digits(column):
+        raise GalaxAlignError(
+            f"catalogue {path} has ids beyond 2^53 as floating-point numbers in {column.name!r}, which have lost their "
+            "last digits: save the column as text or as 64-bit integers"
+        )
+    ids = texts(column)
+    empty = (ids == "").to_numpy(bool)
+    marks.add(empty, "no_id", lambda row: f"{_where(row, path)}: {column.name!r} is empty")
+    double = ids.duplicated().to_numpy(bool) & ~empty
+    twice = ids[~double & ids.isin(ids[double].unique())]
+    first = dict(zip(twice, twice.index, strict=True))
+    marks.add(
+        double, "duplicate_id", lambda row: f"{_where(row, path)}: id {ids[row]!r} is that of row {first[ids[row]] + 1}"
+    )
+    taken = set(ids[double | empty | ids.str.contains("row_", regex=False)])
+    for row in map(int, np.flatnonzero(double | empty)):
+        name = f"{ids[row]}_row_{row + 1}".lstrip("_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        ids[row] = name
     return ids
 
 
-def _sources(table: pd.DataFrame, columns: Mapping[str, str], root: Path, path: Path) -> list[str]:
-    pattern = columns["file"] if "{" in columns["file"] else "{" + columns["file"] + "}"
-    cells = {name: list(map(str, table[name])) for name in _names_in("file", pattern)}
-    sources = []
-    for row in range(len(table)):
-        file = pattern
-        for name, column in cells.items():
-            cell = column[row].strip()
-            if not cell:
-                raise GalaxAlignError(f"catalogue {path}, {_where(row)}: {name!r}, which names the file, is empty")
-            file = file.replace("{" + name + "}", cell)
-        sources.append(str(root / file))
-    return sources
+def _positions(column: "pd.Series[Any]", axis: str, path: Path, marks: Marks) -> NDArray[np.float64]:
+    values = degrees(column, axis)
+    allowed = "0 to 360" if axis == "ra" else "-90 to 90"
+    marks.add(
+        np.isnan(values),
+        "position",
+        lambda row: f"{_where(row, path)}: {column.name!r} is {_said(column, row)}, no angle from {allowed} degrees",
+    )
+    return values
 
 
-def _labels(table: pd.DataFrame, column: str | None) -> list[str]:
-    return [""] * len(table) if column is None else [text.strip() for text in table[column]]
+def _numbers(column: "pd.Series[Any]", path: Path, low: float, marks: Marks) -> NDArray[np.float64]:
+    values, bad = numbers(column)
+    bad |= values < low
+    wanted = "number" if low == -np.inf else f"number from {low:g}"
+    marks.add(bad, "number", lambda row: f"{_where(row, path)}: {column.name!r} is {_said(column, row)}, no {wanted}")
+    return np.where(bad, np.nan, values)
 
 
-def _numbers(table: pd.DataFrame, column: str, path: Path, low: float, high: float) -> NDArray[np.float64]:
-    text = table[column].str.strip()
-    unknown = text.str.lower().isin(["", "nan", "na", "null", "none"])
-    numbers = pd.to_numeric(text.mask(unknown), errors="coerce").to_numpy(np.float64)
-    bad = ~unknown.to_numpy() & ~((numbers >= low) & (numbers <= high))
-    if bad.any():
-        row = int(np.argmax(bad))
-        wanted = "a number" if high == np.inf else f"a number from {low:g} to {high:g}"
+def _said(column: "pd.Series[Any]", row: int) -> str:
+    said = texts(column.iloc[[row]]).iat[0]
+    return repr(said) if said else "empty"
+
+
+def _given(column: "pd.Series[Any]", path: Path) -> "pd.Series[str]":
+    said = texts(column).str.lower()
+    unknown = ~said.isin(list(GIVEN))
+    if unknown.any():
+        row = int(np.argmax(unknown.to_numpy(bool)))
         raise GalaxAlignError(
-            f"catalogue {path}, {_where(row)}: {column!r} is {table[column].iat[row]!r}, not {wanted}; "
-            "correct it or leave it empty"
+            f"catalogue {_where(row, path)}: {column.name!r}, named by columns.split, is {said[row]!r}: it must be "
+            "train, validation or test, or empty"
         )
-    return numbers
+    return said.map(GIVEN)
+
+
+def _sources(table: pd.DataFrame, file: str, root: Path, path: Path, marks: Marks) -> "pd.Series[str]":
+    """Locators; a file name that is no absolute path starts from `root`."""
+    pattern = file if "{" in file else "{" + file + "}"
+    names = pd.Series("", index=table.index, dtype=str)
+    for place, part in enumerate(re.split(r"{(.*?)}", pattern)):
+        if place % 2 == 0:
+            names += part
+        elif part == "band":
+            names += "{band}"
+        elif part == ROW and ROW not in table:
+            names += table.index.astype(str).to_series(index=table.index)
+        else:
+            cells = texts(table[part])
+            marks.add(
+                (cells == "").to_numpy(bool),
+                "no_file",
+                lambda row, part=part: f"{_where(row, path)}: {part!r}, which names the file, is empty",  # type: ignore[misc]
+            )
+            names += cells
+    return names.where(names.str.startswith("/"), f"{root}/" + names)
 
 
 def galaxies_of_galaxy10(path: Path) -> pd.DataFrame:
@@ -167,6 +214,8 @@ def galaxies_of_galaxy10(path: Path) -> pd.DataFrame:
             "ra": columns["ra"].astype(np.float64),
             "dec": columns["dec"].astype(np.float64),
             "given": "",
+            "flag": "",
+            "reason": "",
         }
     )
 
@@ -185,6 +234,8 @@ def galaxies_of_galaxymnist(train: Path, test: Path) -> pd.DataFrame:
                     "ra": np.nan,
                     "dec": np.nan,
                     "given": "test" if part == "test" else "",
+                    "flag": "",
+                    "reason": "",
                 }
             )
         )

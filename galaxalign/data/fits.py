@@ -1,107 +1,298 @@
-"""FITS images as they come: planes, band names, and the sky the right way round."""
+"""FITS images as they come: which of a file's images, which axis the bands are, and which pixels have no data."""
 
-import bz2
-import gzip
+import io
+import math
 import warnings
-import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from galaxalign.data.flags import BadImage
+from galaxalign.data.orientation import celestial_axes
+from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, open_units
 
-# What astropy and the decompressors raise on files that are damaged in one way or another.
-_DAMAGED = (OSError, EOFError, TypeError, ValueError, IndexError, KeyError, zlib.error, fits.VerifyError)
+TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+# Tiles of a compressed image: a row of the image each, as a rule; each costs time, however little it holds.
+MAX_TILES = 2**17
+# Columns of a table, by the FITS standard.
+MAX_FIELDS = 999
+# Not HCOMPRESS_1, whose decoder writes beyond its memory where a damaged tile tells it to.
+ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
 
 
-def read_fits(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """The first image of a FITS file.
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How FITS files are laid out: the section ``data.fits`` of the configuration.
 
-    Returns
-    -------
-    planes : shape (B, H, W) float32, north up and east to the left, as near as quarter turns bring it.
+    Attributes
+    ----------
+    image
+        ``first``: the first image of the file; ``bands``: an extension for each band, whose EXTNAME or FILTER names
+        it; else the number (0 is the primary unit) or the EXTNAME of the one that holds the image.
+    band_axis
+        FITS number of a cube's axis of bands, the 1 of NAXIS1 being the fastest; 0: as the header tells.
+    mask
+        Number or EXTNAME of a unit of integers that mark pixels, or ``none``.
+    mask_bits
+        Bits of the mask that mark a pixel without data, 0 the lowest; empty: any bit does.
+    inverse_variance
+        Number or EXTNAME of a unit whose zeros mark pixels without data, or ``none``.
+    """
+
+    image: str | int
+    band_axis: int
+    mask: str | int
+    mask_bits: tuple[int, ...]
+    inverse_variance: str | int
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Layout":
+        """Read the layout of ``data.fits``, which is also `to_dict`'s."""
+        axis = settings["band_axis"]
+        return cls(
+            image=settings["image"],
+            band_axis=0 if axis == "header" else int(axis),
+            mask=settings["mask"]["extension"],
+            mask_bits=tuple(int(bit) for bit in settings["mask"]["bits"]),
+            inverse_variance=settings["inverse_variance"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain maps and numbers, for JSON."""
+        return {
+            "image": self.image,
+            "band_axis": self.band_axis or "header",
+            "mask": {"extension": self.mask, "bits": list(self.mask_bits)},
+            "inverse_variance": self.inverse_variance,
+        }
+
+
+# The first image of the file, all of it.
+PLAIN = Layout(image="first", band_axis=0, mask="none", mask_bits=(), inverse_variance="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planes:
+    """An image as FITS stores it, y up.
+
+    Attributes
+    ----------
+    values : shape (B, y, x), float32 in either byte order; pixels without data are not a number.
     bands : the names in its ``BANDS`` header ("grz", or "VIS,Y,J"), or none.
+    header : its header, by keyword; `raw`, its bytes.
+    """
+
+    values: NDArray[np.float32]
+    bands: tuple[str, ...]
+    header: dict[str, Value]
+    raw: bytes
+
+
+def read_fits(path: Path, layout: Layout, bands: Sequence[str] = ()) -> tuple[Planes, ...]:
+    """The image of a FITS file, two-dimensional (B = 1) or a cube; or, where the layout says so, one a band.
+
+    Parameters
+    ----------
+    path
+        Packed by gzip, bzip2 or tile by tile (``.fz``), or plain.
+    layout
+        Which of its images, and what masks them.
+    bands
+        Bands whose extensions are read, in order; used where the layout's image is ``bands``.
 
     Raises
     ------
     BadImage
-        truncated, unreadable or shape.
+        unreadable, truncated, too_large, shape, missing_band or missing_extension.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            with fits.open(path, memmap=False) as units:
-                images = [u for u in units if getattr(u, "is_image", False) and u.header.get("NAXIS", 0) >= 2]
-                if not images:
-                    raise BadImage("unreadable", f"{path} has no image")
-                header, values = images[0].header, np.array(images[0].data, dtype=np.float32)
-        except _DAMAGED as error:
-            said = [str(error), *(str(warning.message) for warning in caught)]
-            cut = any("truncated" in text or "buffer" in text for text in said) or _stream_ends_early(path)
-            raise BadImage("truncated" if cut else "unreadable", f"{path}: {error}") from error
-        if any("truncated" in str(warning.message) for warning in caught):
-            raise BadImage("truncated", f"{path}: its last bytes are missing")
-        if values.ndim not in (2, 3):
-            raise BadImage("shape", f"{path} has {values.ndim} axes, 2 or 3 are expected")
-        planes = values.reshape(-1, *values.shape[-2:])
-        return orient(planes, sky_axes(header)), _band_names(str(header.get("BANDS", "")))
+    by_band = layout.image == "bands"
+    images: tuple[str | int, ...] = tuple(bands) if by_band else (layout.image,)
+    masks = [key for key in (layout.mask, layout.inverse_variance) if key != "none"]
+    found = _find(path, images, masks, by_band=by_band)
+    planes = []
+    for key in images:
+        if (True, key) not in found:
+            if key == "first":
+                raise BadImage("unreadable", f"{path} has no image")
+            flag, kind = ("missing_band", "of band") if by_band else ("missing_extension", "named")
+            raise BadImage(flag, f"{path} has no image in an extension {kind} {key!r}")
+        planes.append(_masked(path, *found[True, key], layout, {key: found.get((False, key)) for key in masks}))
+    return tuple(planes)
 
 
-def _stream_ends_early(path: Path) -> bool:
-    """Whether a compressed file breaks off; astropy says only that such a file is corrupt."""
-    kinds: dict[str, type[gzip.GzipFile] | type[bz2.BZ2File]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}
-    if path.suffix.lower() not in kinds:
+_Found = tuple[Unit, NDArray[Any]]
+
+
+def _find(
+    path: Path, images: Sequence[str | int], masks: Sequence[str | int], *, by_band: bool
+) -> dict[tuple[bool, str | int], _Found]:
+    """The first unit that each key names, with its values; the keys of images and of masks are told by True, False."""
+    wanted = [(True, key) for key in images] + [(False, key) for key in masks]
+    found: dict[tuple[bool, str | int], _Found] = {}
+    with open_units(path) as units:
+        for unit in units:
+            new = [
+                (is_image, key)
+                for is_image, key in wanted
+                if (is_image, key) not in found and _is_named(unit, key, by_band and is_image)
+            ]
+            if new:
+                values = _values(path, unit)
+                found.update((key, (unit, values)) for key in new)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _is_named(unit: Unit, key: str | int, by_band: bool) -> bool:
+    if len(unit.shape) < 2:
         return False
+    if isinstance(key, int):
+        return unit.number == key
+    if by_band:
+        filters = (str(unit.header.get(card, "")) for card in ("FILTER", "FILTER1", "FILTER2", "BAND"))
+        names = [unit.name, *(words.split()[0] for words in filters if words.split())]
+        return key.upper() in (name.upper() for name in names)
+    return key == "first" or unit.name.upper() == key.upper()
+
+
+def _values(path: Path, unit: Unit) -> NDArray[Any]:
+    """The values of an image, scaled: floats with not a number where there are no data, or integers."""
+    data = unit.read()
+    if unit.compressed:
+        return _unpack_tiles(path, unit, data)
+    kind, count = np.dtype(TYPES[int(unit.header["BITPIX"])]), math.prod(unit.shape)
+    if len(data) < count * kind.itemsize:
+        raise BadImage("unreadable", f"{path}: unit {unit.number} has a GCOUNT of 0")
+    values: NDArray[Any] = np.frombuffer(data, kind, count).reshape(unit.shape)
+    is_integer = values.dtype.kind in "iu"
+    blank = unit.header.get("BLANK") if is_integer else None
     try:
-        with kinds[path.suffix.lower()](path) as stream:
-            while stream.read(2**20):
-                pass
-    except EOFError:
-        return True
-    except (OSError, zlib.error):
-        return False
-    return False
+        scale, zero = float(unit.header.get("BSCALE", 1)), float(unit.header.get("BZERO", 0))
+    except ValueError as error:
+        raise BadImage("unreadable", f"{path}: BSCALE or BZERO is no number") from error
+    if (scale, zero) == (1, 0) and blank is None:
+        return values
+    if is_integer and scale == 1 and blank is None and zero in (2.0**15, 2.0**31):
+        # How FITS writes unsigned integers.
+        unsigned: NDArray[np.int64] = values.astype(np.int64) + int(zero)
+        return unsigned
+    # Double precision where single would round: as astropy has it.
+    scaled: NDArray[np.floating[Any]] = values.astype(
+        np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.dtype(">f4") else np.float64
+    )
+    with np.errstate(all="ignore"):
+        scaled *= scale
+        scaled += zero
+    if blank is not None:
+        scaled[values == blank] = np.nan
+    return scaled
 
 
-def _band_names(text: str) -> tuple[str, ...]:
+def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
+    """The values of a tile-compressed image.
+
+    Headers are held against the FITS standard before, since the decoders believe what they are told.
+    """
+    algorithm = unit.header.get("ZCMPTYPE")
+    if algorithm not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise BadImage("unreadable", f"{path}: unit {unit.number} is packed by {algorithm}, known are {known}")
+    fields = unit.header.get("TFIELDS")
+    if not isinstance(fields, int) or not 0 < fields <= MAX_FIELDS:
+        raise BadImage("unreadable", f"{path}: the table of unit {unit.number} has {fields} fields")
+    sides = [unit.header.get(f"ZTILE{axis}", 1) for axis in range(1, len(unit.shape) + 1)]
+    sizes = [side for side in sides if isinstance(side, int) and 0 <= side <= MAX_VALUES]
+    if len(sizes) < len(sides) or np.prod(sizes, dtype=np.float64) > MAX_VALUES:
+        raise BadImage("unreadable", f"{path}: the tiles of unit {unit.number} have sides of {sides}")
+    if int(unit.header.get("NAXIS2", 0)) > MAX_TILES:
+        raise BadImage("too_large", f"{path}: the image in unit {unit.number} has more than {MAX_TILES} tiles")
+    whole = b"".join((_EMPTY, unit.raw, data, bytes(-len(data) % BLOCK)))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            with fits.open(io.BytesIO(whole)) as units:
+                values = np.asarray(units[1].data)
+        # Damaged tiles fail in as many ways as there are algorithms.
+        except Exception as error:
+            raise BadImage("unreadable", f"{path}: {type(error).__name__}, {error}") from error
+    if values.shape != unit.shape:
+        raise BadImage("unreadable", f"{path}: the tiles of unit {unit.number} hold {values.shape}, not {unit.shape}")
+    return values
+
+
+_EMPTY = fits.PrimaryHDU().header.tostring().encode()
+
+
+def _masked(
+    path: Path, unit: Unit, values: NDArray[Any], layout: Layout, masks: Mapping[str | int, _Found | None]
+) -> Planes:
+    """The planes of an image, not a number where a mask marks them."""
+    bands = band_names(str(unit.header.get("BANDS", "")))
+    dropped, band = _axis_order(path, unit, bands, layout)
+    cube = _as_float32(_cube(values, dropped, band))
+    for key, found in masks.items():
+        if found is None:
+            raise BadImage("missing_extension", f"{path} has no image in an extension named {key!r}")
+        same = found[1].ndim == values.ndim and all(found[1].shape[place] == 1 for place in dropped)
+        mask = _cube(found[1], dropped if same else (), band if same else 0)
+        if mask.ndim != 3 or mask.shape[1:] != cube.shape[1:] or len(mask) not in (1, len(cube)):
+            raise BadImage("shape", f"{path}: extension {key!r} is {mask.shape}, the image is {cube.shape}")
+        is_blank = ~(mask > 0) if key == layout.inverse_variance else _is_marked(path, key, mask, layout.mask_bits)
+        cube = np.where(is_blank, np.float32(np.nan), cube)
+    return Planes(values=cube, bands=bands, header=unit.header, raw=unit.raw)
+
+
+def _is_marked(path: Path, key: str | int, mask: NDArray[Any], bits: Sequence[int]) -> NDArray[np.bool_]:
+    marked: NDArray[np.bool_] = mask != 0
+    if not bits:
+        return marked
+    if mask.dtype.kind not in "iu":
+        raise BadImage("shape", f"{path}: extension {key!r} holds no integers, whose bits data.fits.mask asks for")
+    marked = (mask.astype(np.int64) & sum(1 << bit for bit in set(bits))) != 0
+    return marked
+
+
+def _as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    if values.dtype.kind == "f" and values.dtype.itemsize == 4:
+        return values
+    with np.errstate(all="ignore"):
+        return values.astype(np.float32)
+
+
+def _axis_order(path: Path, unit: Unit, bands: Sequence[str], layout: Layout) -> tuple[tuple[int, ...], int]:
+    """Places of the axes that are left out, being of length 1, and the place of the bands among the others."""
+    sides = {len(unit.shape) - place: side for place, side in enumerate(unit.shape)}
+    sky = celestial_axes(unit.header) or ()
+    idle = [axis for axis, side in sides.items() if side == 1 and axis not in sky][: max(0, len(sides) - 3)]
+    kept = [axis for axis in sides if axis not in idle]
+    if len(kept) > 3:
+        raise BadImage("shape", f"{path} has {len(kept)} axes, 2 or 3 are expected")
+    dropped = tuple(len(sides) - axis for axis in idle)
+    if layout.band_axis:
+        if len(kept) == 3 and layout.band_axis not in kept:
+            raise BadImage("shape", f"{path} has no axis {layout.band_axis}, which data.fits.band_axis names")
+        chosen = [layout.band_axis]
+    elif sky:
+        chosen = [axis for axis in kept if axis not in sky]
+    else:
+        chosen = [axis for axis in kept if sides[axis] == len(bands)]
+    # Slowest first, unless the header tells otherwise beyond doubt.
+    return dropped, kept.index(chosen[0]) if len(kept) == 3 and len(chosen) == 1 else 0
+
+
+def _cube(values: NDArray[Any], dropped: tuple[int, ...], band: int) -> NDArray[Any]:
+    """Values as (B, y, x)."""
+    values = values.squeeze(axis=dropped)
+    return values[None] if values.ndim == 2 else np.moveaxis(values, band, 0)
+
+
+def band_names(text: str) -> tuple[str, ...]:
     """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
     words = text.replace(",", " ").split()
     return tuple(words) if len(words) > 1 else tuple("".join(words))
-
-
-def sky_axes(header: fits.Header) -> NDArray[np.float64]:
-    """Degrees on the sky per pixel, ((east per x, east per y), (north per x, north per y)), x right and y up.
-
-    A header without a celestial WCS is taken as north up, east to the left.
-    """
-    wcs = WCS(header, naxis=2)
-    if not wcs.has_celestial:
-        return np.array([[-1.0, 0.0], [0.0, 1.0]])
-    axes: NDArray[np.float64] = wcs.celestial.pixel_scale_matrix
-    return axes if wcs.wcs.lng < wcs.wcs.lat else axes[::-1]
-
-
-def orient(planes: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Planes (B, y, x) with y up as planes (B, row, column) with row 0 north and column 0 east.
-
-    Only quarter turns and a mirror are used, so no pixel is resampled.  The mirror is applied where the
-    WCS is left-handed (its determinant is positive): a mirrored sky would turn clockwise spirals into
-    anticlockwise ones.
-
-    Parameters
-    ----------
-    planes
-        Shape (B, H, W), as FITS stores them.
-    axes
-        As `sky_axes` gives them.
-    """
-    if np.linalg.det(axes) > 0:
-        planes, axes = planes[:, :, ::-1], axes * np.array([-1.0, 1.0])
-    # Direction of north, anticlockwise from up, in quarter turns.
-    north_x, north_y = axes[1]
-    turns = round(np.degrees(np.arctan2(-north_x, north_y)) / 90) % 4
-    upright = np.rot90(planes[:, ::-1], -turns, axes=(1, 2))
-    return np.ascontiguousarray(upright)

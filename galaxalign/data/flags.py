@@ -1,15 +1,31 @@
 """What can be wrong with an image: every flag, its one meaning, and the exception that carries it."""
 
 MEANINGS = {
+    "no_id": "the catalogue gives it no id",
+    "duplicate_id": "an earlier row of the catalogue has its id",
+    "no_objid": "its id is no SDSS objid, by which galaxies are grouped",
+    "position": "its position is empty, cannot be read or is not on the sky",
+    "number": "a number of its row cannot be read",
+    "no_file": "the catalogue names no file for it",
+    "outside_root": "its file leads outside the folder of the data",
+    "link_loop": "its file is a symbolic link that leads to itself",
     "missing_file": "there is no such file",
     "empty_file": "the file has no bytes",
     "unreadable": "the file is not what its name says",
     "truncated": "the file ends before its image does",
     "missing_band": "a band that the colours need is not there",
+    "missing_extension": "a FITS extension that data.fits names is not there",
     "shape": "the bands differ in shape, or the image is not two-dimensional",
-    "too_large": "the picture has more pixels than any cutout (a decompression bomb)",
+    "depth": "the picture's values are neither of 8 nor of 16 bits",
+    "too_large": "the image has more pixels than any cutout (a decompression bomb, or a header that lies)",
+    "edge": "more than data.quality.max_edge of it lies beyond the edge of the survey or of its tile",
     "blank": "more than data.max_blank of the pixels have no data",
+    "outside": "no tile holds any of the galaxy's cutout",
+    "no_size": "the catalogue gives it no size, which its field of view is a multiple of",
     "constant": "every pixel has the same value",
+    "saturated": "more than data.quality.max_saturated of the pixels around the middle are as bright as they can be",
+    "faint": "nothing in the picture stands out from its noise by data.quality.min_signal (or the stretch misfits)",
+    "off_centre": "no source lies within data.quality.max_offset of the side from the middle",
 }
 
 

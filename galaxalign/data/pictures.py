@@ -1,15 +1,17 @@
 """From an image of any kind to the picture that is stored: cut, coloured, resized, and judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
+from galaxalign.data.quality import LENIENT, Quality, judge, measure_flux, measure_picture
 from galaxalign.data.readers import Flux, read_image
+from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import Stretch, to_rgb
 
 
@@ -23,21 +25,31 @@ class ImageRecipe:
     crop : share of the original's shorter side that is kept, around the centre.
     stretch : how flux becomes colour.
     bands : the bands of FITS cubes whose header does not name them.
+    fits : how FITS files are laid out.
+    quality : where the flags of bad pictures begin.
     """
 
     size: int
     crop: float
     stretch: Stretch
     bands: tuple[str, ...]
+    fits: Layout
+    quality: Quality
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "ImageRecipe":
-        """Read `to_dict`'s layout, or the configuration's section ``data``."""
+        """Read `to_dict`'s layout, or the configuration's section ``data``.
+
+        Stores and models of before 0.2 say nothing of `fits` and `quality`: they took the first image of a file,
+        and looked for nothing but blank and constant pictures.
+        """
         return cls(
             size=int(settings["size"]),
             crop=float(settings["crop"]),
             stretch=Stretch.from_dict(settings["stretch"]),
             bands=tuple(str(band) for band in settings["bands"]),
+            fits=Layout.from_dict(settings["fits"]) if "fits" in settings else PLAIN,
+            quality=Quality.from_dict(settings["quality"]) if "quality" in settings else LENIENT,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,7 +59,17 @@ class ImageRecipe:
             "crop": self.crop,
             "stretch": self.stretch.to_dict(),
             "bands": list(self.bands),
+            "fits": self.fits.to_dict(),
+            "quality": self.quality.to_dict(),
         }
+
+    def looks_like(self, other: "ImageRecipe") -> bool:
+        """Whether both make alike pictures, each of images of its own layout, bands and quality."""
+        return (self.size, self.crop, self.stretch) == (other.size, other.crop, other.stretch)
+
+    def applied_to(self, other: "ImageRecipe") -> "ImageRecipe":
+        """This recipe's pictures of images that are laid out, and judged, as `other` says."""
+        return replace(self, bands=other.bands, fits=other.fits, quality=other.quality)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,39 +84,35 @@ class Picture:
 def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
     """The picture of one source; of a bad image, as much as can be shown, or black.
 
+    It depends on the source and the arguments alone: the same whatever process makes it, and in what order.
+
     Parameters
     ----------
     source
         A locator, see `readers`.
     recipe
-        How the image becomes a picture.
+        How the image becomes a picture, and what is wrong with a picture.
     max_blank
         Largest share of pixels without data in the part that is kept.
     """
     try:
-        image = read_image(source, cube_bands=recipe.bands, bands=recipe.stretch.bands)
+        image = read_image(source, cube_bands=recipe.bands, bands=recipe.stretch.bands, layout=recipe.fits)
     except BadImage as bad:
         black = np.zeros((recipe.size, recipe.size, 3), np.uint8)
         return Picture(pixels=black, flag=bad.flag, reason=bad.reason)
     if isinstance(image, Flux):
-        kept = crop_centre(image.values.transpose(1, 2, 0), recipe.crop)
-        blank = blank_flux(kept)
-        pixels = to_rgb(kept.transpose(2, 0, 1), image.bands, recipe.stretch)
+        flux = np.ascontiguousarray(crop_centre(image.values.transpose(1, 2, 0), recipe.crop).transpose(2, 0, 1))
+        flux = flux.astype(np.float32, copy=False)
+        coverage, pixels = measure_flux(flux), to_rgb(flux, image.bands, recipe.stretch)
+        if image.outside is not None:
+            beyond = float(crop_centre(image.outside, recipe.crop).mean())
+            coverage = replace(coverage, edge=max(coverage.edge, beyond))
     else:
-        kept = pixels = crop_centre(image, recipe.crop)
-        blank = blank_picture(kept)
-    flag, reason = _judge(kept, blank, max_blank)
-    return Picture(pixels=resize(pixels, recipe.size), flag=flag, reason=reason and f"{source}: {reason}")
-
-
-def _judge(kept: NDArray[Any], blank: float, max_blank: float) -> tuple[str, str]:
-    """Flag and reason of an image (H, W, ...) of which the share `blank` has no data."""
-    # Nothing but zeros is blank; not a number equals nothing.
-    if kept.min() == kept.max() != 0:
-        return "constant", f"every pixel is {kept.flat[0]:g}"
-    if blank > max_blank:
-        return "blank", f"{100 * blank:.0f} % of its pixels have no data, {100 * max_blank:.0f} % are allowed"
-    return "", ""
+        pixels = np.ascontiguousarray(crop_centre(image, recipe.crop))
+        coverage = measure_picture(pixels)
+    picture = resize(pixels, recipe.size)
+    flag, reason = judge(coverage, picture, max_blank, recipe.quality)
+    return Picture(pixels=picture, flag=flag, reason=reason and f"{source}: {reason}")
 
 
 def crop_centre(image: NDArray[Any], share: float) -> NDArray[Any]:
@@ -103,26 +121,3 @@ def crop_centre(image: NDArray[Any], share: float) -> NDArray[Any]:
     side = max(1, round(share * min(height, width)))
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
-
-
-def blank_flux(flux: NDArray[np.float32]) -> float:
-    """Share of pixels of (H, W, B) without data in the worst band: not a number, or exactly 0."""
-    known = np.isfinite(flux) & (flux != 0)
-    return float(1 - known.mean(axis=(0, 1)).min())
-
-
-def blank_picture(pixels: NDArray[np.uint8]) -> float:
-    """Share of the picture (H, W, 3) in rows or columns of a single colour, as beyond a survey's edge.
-
-    Single black pixels say nothing: the dark sky of an SDSS picture has up to a fifth of them.
-    """
-    rows = (pixels != pixels[:, :1]).any(axis=(1, 2))
-    columns = (pixels != pixels[:1]).any(axis=(0, 2))
-    return float(1 - rows.mean() * columns.mean())
-
-
-def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A square picture at another size, smoothed where it shrinks."""
-    if pixels.shape[0] == size:
-        return np.ascontiguousarray(pixels)
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))

@@ -1,40 +1,33 @@
-"""Flux to colour: the Legacy Survey viewer's function and astropy's Lupton function, named and recorded.
+"""Flux to colour: named functions, of which the one that made a picture is recorded with it.
 
-Both map three colour planes to a picture; each plane is a weighted sum of bands, so that two bands
-or five make a picture as three do.  Which function and which numbers made a picture travels with it
-as a `Stretch`, in the store and in every model trained from the store.
+All map three colour planes to a picture; each plane is a weighted sum of bands, so that one band or five make a
+picture as three do.  Which function and which numbers made a picture travels with it as a `Stretch`, in the store
+and in every model trained from the store.
+
+A picture depends on its own flux and on the stretch alone, in single precision and in one order of operations.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from astropy.visualization import make_lupton_rgb
+from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 
 from galaxalign.errors import GalaxAlignError, nearest
 
 # In the order of a picture's last axis.
 COLOURS = ("red", "green", "blue")
-STRETCHES = ("legacy_survey", "lupton")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LegacySurvey:
-    """Parameters of the Legacy Survey viewer's function, see `legacy_survey_rgb`."""
-
-    m: float
-    Q: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lupton:
-    """Parameters of `astropy.visualization.make_lupton_rgb`."""
-
-    stretch: float
-    Q: float
-    minimum: float
+# The functions, and the numbers that each takes.
+STRETCHES = {
+    "legacy_survey": ("m", "Q"),
+    "lupton": ("stretch", "Q", "minimum"),
+    "asinh": ("low", "high", "softening"),
+    "percentile": ("low", "high", "softening"),
+    "zscale": ("contrast", "softening"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +36,14 @@ class Stretch:
 
     Attributes
     ----------
-    name : ``legacy_survey`` or ``lupton``.
-    colours : for red, green and blue, the weight of each band in that plane (flux in nanomaggies), none 0.
-    legacy_survey, lupton : the parameters of both functions; only the named one's are used.
+    name : a key of `STRETCHES`.
+    colours : for red, green and blue, the weight of each band in that plane (for `legacy_survey`, of nanomaggies).
+    numbers : what that function takes.
     """
 
     name: str
     colours: Mapping[str, Mapping[str, float]]
-    legacy_survey: LegacySurvey
-    lupton: Lupton
+    numbers: Mapping[str, float]
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Stretch":
@@ -69,16 +61,15 @@ class Stretch:
         for colour in COLOURS:
             if not colours[colour]:
                 raise GalaxAlignError(f"data.stretch.colours.{colour} has no band: give it one with a weight above 0")
-        return cls(
-            name=name,
-            colours=colours,
-            legacy_survey=LegacySurvey(**{k: float(v) for k, v in settings["legacy_survey"].items()}),
-            lupton=Lupton(**{k: float(v) for k, v in settings["lupton"].items()}),
-        )
+        numbers = {key: float(settings[name][key]) for key in STRETCHES[name]}
+        if "high" in numbers and numbers["high"] <= numbers["low"]:
+            raise GalaxAlignError(f"data.stretch.{name} has a 'high' that is not above its 'low': raise it")
+        return cls(name=name, colours=colours, numbers=numbers)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain maps and numbers, for JSON."""
-        return asdict(self)
+        colours = {colour: dict(weights) for colour, weights in self.colours.items()}
+        return {"name": self.name, "colours": colours, self.name: dict(self.numbers)}
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -87,7 +78,7 @@ class Stretch:
 
 
 def colour_planes(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) -> NDArray[np.float32]:
-    """Weighted sums of the bands, shape (3, H, W), red first; pixels that are not finite count as no flux.
+    """Weighted sums of the bands, shape (3, H, W), red first; not a number where a band of theirs has no data.
 
     Raises `GalaxAlignError` where a colour needs a band that is not there.
     """
@@ -97,29 +88,89 @@ def colour_planes(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stre
             f"data.stretch.colours needs band {missing[0]!r}, but the image has {', '.join(bands)}: "
             "change the colours, or list the bands in data.bands"
         )
-    weights = np.array([[stretch.colours[c].get(band, 0.0) for band in bands] for c in COLOURS], np.float32)
-    known = np.where(np.isfinite(flux), flux, np.float32(0))
-    planes: NDArray[np.float32] = np.tensordot(weights, known, axes=1)
+    planes = np.empty((3, *flux.shape[1:]), np.float32)
+    for plane, colour in zip(planes, COLOURS, strict=True):
+        (first, weight), *others = stretch.colours[colour].items()
+        np.multiply(flux[bands.index(first)], np.float32(weight), out=plane)
+        for band, weight in others:
+            plane += flux[bands.index(band)] * np.float32(weight)
     return planes
 
 
 def legacy_survey_rgb(planes: NDArray[np.float32], *, m: float, Q: float) -> NDArray[np.float32]:
-    """The Legacy Survey viewer's colours, shape (H, W, 3), 0 to 1.
+    """The Legacy Survey viewer's colours, shape (3, H, W), 0 to 1.
 
     With P_c the scaled flux of plane c, I = mean_c max(0, P_c + m) and
     C_c = (P_c + m) asinh(Q I) / (sqrt(Q) I), clipped to [0, 1]; I = 0 is taken as 1e-6.
     The viewer's own planes are 2.2 z, 3.4 r and 6.0 g, with m = 0.03 and Q = 20.
     """
     raised = planes + np.float32(m)
-    intensity = np.maximum(raised, 0).mean(axis=0)
+    intensity = _mean([np.maximum(plane, 0) for plane in raised])
     intensity[intensity == 0] = 1e-6
-    colour = raised * (np.arcsinh(Q * intensity) / (np.sqrt(Q) * intensity))
-    rgb: NDArray[np.float32] = np.clip(colour, 0, 1).astype(np.float32).transpose(1, 2, 0)
-    return rgb
+    raised *= _asinh(np.float32(Q) * intensity) / (np.float32(math.sqrt(Q)) * intensity)
+    return _clipped(raised)
+
+
+def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum: float) -> NDArray[np.float32]:
+    """The colours of `astropy.visualization.make_lupton_rgb`, shape (3, H, W), 0 to 1.
+
+    Lupton et al. 2004 (PASP 116, 133): with P_c the planes less the minimum and I their mean,
+    C_c = P_c F(I) / I, F(I) = 0.1 asinh(Q I / stretch) / asinh(0.1 Q); no colour where I is not positive.
+    Where the largest C_c exceeds 1 all three are divided by it, which keeps the hue; negative ones are 0.
+    """
+    above = planes - np.float32(minimum)
+    intensity = _mean(above)
+    lit = intensity > 0
+    intensity[~lit] = 1
+    factor = _asinh(np.float32(Q / stretch) * intensity) * np.float32(0.1 / math.asinh(0.1 * Q)) / intensity
+    above *= np.where(lit, factor, np.float32(0))
+    np.maximum(above, 0, out=above)
+    above /= np.maximum(above.max(axis=0), 1)
+    return above
+
+
+def asinh_rgb(planes: NDArray[np.float32], limits: NDArray[np.float32], softening: float) -> NDArray[np.float32]:
+    """Each plane by itself between two limits, shape (3, H, W), 0 to 1.
+
+    C = asinh(x / a) / asinh(1 / a) with x = (P - low) / (high - low), clipped to [0, 1], and a the softening: 1 is
+    nearly linear, 0.01 lifts the faint.
+
+    Parameters
+    ----------
+    limits
+        Shape (3, 2), low and high of each plane.
+    """
+    low, high = limits[:, 0, None, None], limits[:, 1, None, None]
+    share = _clipped((planes - low) / (high - low))
+    return _asinh(share / np.float32(softening)) / np.float32(math.asinh(1 / softening))
+
+
+def find_limits(planes: NDArray[np.float32], stretch: Stretch) -> NDArray[np.float32]:
+    """Low and high of each plane, shape (3, 2): those of the configuration, or the image's own.
+
+    ``percentile`` takes percentiles of the pixels with data; ``zscale`` the interval of IRAF's display task, as
+    `astropy.visualization.ZScaleInterval` finds it.
+    """
+    numbers = stretch.numbers
+    limits = np.empty((3, 2), np.float32)
+    for place, plane in enumerate(planes):
+        known = plane[np.isfinite(plane)] if stretch.name != "asinh" else plane[:0]
+        if stretch.name == "asinh":
+            limits[place] = numbers["low"], numbers["high"]
+        elif known.size == 0:
+            limits[place] = 0, 1
+        elif stretch.name == "percentile":
+            limits[place] = np.percentile(known, [numbers["low"], numbers["high"]])
+        else:
+            limits[place] = ZScaleInterval(contrast=numbers["contrast"]).get_limits(known)
+    # A flat plane has no interval of its own.
+    flat = ~(limits[:, 1] > limits[:, 0])
+    limits[flat, 1] = limits[flat, 0] + np.maximum(np.abs(limits[flat, 0]), 1)
+    return limits
 
 
 def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) -> NDArray[np.uint8]:
-    """A picture of the flux.
+    """A picture of the flux; pixels that are not finite count as no flux, or as the low limit where there is one.
 
     Parameters
     ----------
@@ -134,9 +185,47 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
     -------
     Shape (H, W, 3), red first; rows in the order of `flux`.
     """
-    planes = colour_planes(flux, bands, stretch)
-    if stretch.name == "lupton":
-        lupton: NDArray[np.uint8] = make_lupton_rgb(*planes, **asdict(stretch.lupton))
-        return lupton
-    rgb = legacy_survey_rgb(planes, m=stretch.legacy_survey.m, Q=stretch.legacy_survey.Q)
-    return (rgb * 255).astype(np.uint8)
+    with np.errstate(all="ignore"):
+        planes = colour_planes(flux, bands, stretch)
+        if stretch.name in ("legacy_survey", "lupton"):
+            _fill(planes, np.zeros(3, np.float32))
+            function = legacy_survey_rgb if stretch.name == "legacy_survey" else lupton_rgb
+            colour = function(planes, **stretch.numbers)
+        else:
+            limits = find_limits(planes, stretch)
+            _fill(planes, limits[:, 0])
+            colour = asinh_rgb(planes, limits, stretch.numbers["softening"])
+        colour *= 255
+        # Extreme flux overflows: it is not a number, and becomes black.
+        _fill(colour, np.zeros(3, np.float32))
+        return colour.astype(np.uint8).transpose(1, 2, 0).copy()
+
+
+def _fill(planes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+    """Put a value into the pixels of each plane that are not finite."""
+    for plane, value in zip(planes, values, strict=True):
+        # The sum tells in one pass that there is none, as a rule.
+        if not math.isfinite(plane.sum()):
+            plane[~np.isfinite(plane)] = value
+
+
+def _mean(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.float32]:
+    total: NDArray[np.float32] = planes[0] + planes[1]
+    total += planes[2]
+    total *= np.float32(1 / 3)
+    return total
+
+
+def _asinh(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """asinh of values from 0, as log(x + sqrt(x x + 1)), which processors do many at a time."""
+    root = values * values
+    root += 1
+    np.sqrt(root, out=root)
+    root += values
+    np.log(root, out=root)
+    return root
+
+
+def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    np.clip(values, 0, 1, out=values)
+    return values

@@ -1,20 +1,35 @@
 """The files that a data set is read from, as its `source` in the configuration names them."""
 
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from galaxalign.errors import GalaxAlignError
+from galaxalign.data.patterns import BAND, has_tile
+from galaxalign.errors import GalaxAlignError, nearest
 
 # The keys of each kind of source that name files of the user's.
-KEYS = {"simulated": [], "catalogue": ["path"], "galaxy10": ["path"], "galaxymnist": ["train", "test"]}
+KEYS = {
+    "simulated": [],
+    "catalogue": ["path"],
+    "tiles": ["path"],
+    "legacy_survey": ["path"],
+    "galaxy10": ["path"],
+    "galaxymnist": ["train", "test"],
+}
 # What the workflow makes or fetches into a data set's folder `raw`.
 SIMULATED = "catalog.csv"
 DOWNLOADED = "Galaxy10_DECals.h5"
+TILES = "tiles.parquet"
+CUTOUTS, FAILURES = "cutouts", "failures.tsv"
+# What a source reads beside its catalogue.
+BESIDE = {"tiles": [TILES], "legacy_survey": [FAILURES]}
+# What the address of a cutout may name.
+FIELDS = ("ra", "dec", "layer", "bands", "pixscale", "size", "format")
 
 
 def input_files(source: Mapping[str, Any], raw: str) -> list[str]:
-    """The catalogue or the HDF5 files of a source.
+    """The catalogue or the HDF5 files of a source, and what the workflow makes of tiles and fetches beside them.
 
     Parameters
     ----------
@@ -26,13 +41,21 @@ def input_files(source: Mapping[str, Any], raw: str) -> list[str]:
     ((kind, settings),) = source.items()
     if kind == "simulated":
         return [f"{raw}/{SIMULATED}"]
-    if "url" in settings:
+    if kind == "galaxy10" and "url" in settings:
         return [f"{raw}/{DOWNLOADED}"]
-    return [settings[key] for key in KEYS[kind]]
+    return [*(settings[key] for key in KEYS[kind]), *(f"{raw}/{file}" for file in BESIDE.get(kind, []))]
 
 
-def check_source(dataset: str, source: Mapping[str, Any]) -> None:
-    """Raise `GalaxAlignError` where a file that the user must bring is not there."""
+def check_source(dataset: str, source: Mapping[str, Any], bands: Sequence[str] = ()) -> None:
+    """Raise `GalaxAlignError` where a file that the user must bring is not there, or a band will not be.
+
+    Parameters
+    ----------
+    dataset, source
+        Its name, and its ``source`` in the configuration.
+    bands
+        Those that its colours are made of.
+    """
     ((kind, settings),) = source.items()
     for key in KEYS[kind]:
         if key in settings and not Path(settings[key]).is_file():
@@ -44,4 +67,36 @@ def check_source(dataset: str, source: Mapping[str, Any]) -> None:
         raise GalaxAlignError(
             f"'datasets.{dataset}.source.catalogue.root' is {settings['root']!r}: "
             "there is no such folder; correct the path"
+        )
+    if kind == "tiles":
+        _check_tiles(f"datasets.{dataset}.source.tiles.tiles", settings["tiles"], bands)
+    if kind == "legacy_survey":
+        _check_service(f"datasets.{dataset}.source.legacy_survey", settings, bands)
+
+
+def _check_tiles(key: str, pattern: str, bands: Sequence[str]) -> None:
+    for band in bands if BAND in pattern else [""]:
+        if not has_tile(pattern, band):
+            what = f"file of band {band!r}" if band else "file"
+            raise GalaxAlignError(f"'{key}' is {pattern!r}: no {what} fits this pattern; correct it")
+
+
+def _check_service(where: str, settings: Mapping[str, Any], bands: Sequence[str]) -> None:
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(settings["url"]) if name is not None]
+    except ValueError as error:
+        raise GalaxAlignError(f"'{where}.url' has braces that do not close ({error}): correct it") from error
+    for name in named:
+        if name not in FIELDS:
+            raise GalaxAlignError(f"'{where}.url' names {{{name}}}, which is not known: {nearest(name, FIELDS)}")
+    for name in ("ra", "dec", "size"):
+        if name not in named:
+            raise GalaxAlignError(
+                f"'{where}.url' does not name {{{name}}}, so it would be the same for every galaxy: add it"
+            )
+    missing = [band for band in bands if band not in settings["bands"]]
+    if settings["format"] == "fits" and missing:
+        raise GalaxAlignError(
+            f"'{where}.bands' is {settings['bands']!r}, but the colours of the data set need band {missing[0]!r}: "
+            "add it, or change data.stretch.colours"
         )

@@ -7,6 +7,7 @@ is shared out in the same fractions.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -42,32 +43,47 @@ def neighbours(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of every pair of galaxies within `radius` arcseconds, each pair once (ra and dec in degrees)."""
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    alpha, delta = np.radians(ra[known]), np.radians(dec[known])
-    vectors = np.column_stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
+    vectors = unit_vectors(ra[known], dec[known])
     # The chord of the angle: exact on the sphere, at the poles and across RA 0 too.
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
     pairs = cKDTree(vectors).query_pairs(chord, output_type="ndarray").reshape(-1, 2)
     return known[pairs[:, 0]], known[pairs[:, 1]]
 
 
+def unit_vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Directions (N, 3) of length 1 of positions in degrees."""
+    alpha, delta = np.radians(ra), np.radians(dec)
+    return np.column_stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
+
+
 def sdss_fields(ids: Sequence[str]) -> NDArray[np.int64]:
-    """Groups of galaxies of the same SDSS field: equal run, camcol and field.
+    """Groups of galaxies of the same SDSS field: equal run, camcol and field; -1 for an id that is no objid.
 
     An objid is, from its highest bit: 1 unused, 4 sky version, 11 rerun, 16 run, 3 camcol, 1 first field,
     12 field, 16 object (https://www.sdss.org/dr12/help/glossary, "ObjID").
-
-    Raises `GalaxAlignError` for an id that is no such number.
     """
-    fields = []
-    for row, text in enumerate(ids):
-        if not text.isdecimal() or int(text) >= 2**63:
-            raise GalaxAlignError(
-                f"galaxy {text!r} (number {row + 1}) has no SDSS objid as its id, which data.split.group_by: "
-                "sdss_field needs: name the objid column in columns.id, or group by sky or none"
-            )
-        number = int(text)
-        fields.append((number >> 32 & 0xFFFF) << 16 | (number >> 29 & 0b111) << 12 | number >> 16 & 0xFFF)
-    return renumber(np.array(fields, np.int64))
+    numbers = (int(text) if text.isdecimal() and len(text) <= 19 else -1 for text in ids)
+    objids = np.fromiter((number if number < 2**63 else -1 for number in numbers), np.int64, len(ids))
+    fields = (objids >> 32 & 0xFFFF) << 16 | (objids >> 29 & 0b111) << 12 | objids >> 16 & 0xFFF
+    return np.where(objids < 0, -1, renumber(fields))
+
+
+def named_groups(names: Sequence[str]) -> NDArray[np.int64]:
+    """Groups of galaxies of the same name; a galaxy without one ("") is a group of its own."""
+    codes, found = pd.factorize(np.asarray(names, dtype=object))
+    alone = np.asarray(names, dtype=object) == ""
+    return renumber(np.where(alone, len(found) + np.arange(len(codes)), codes))
+
+
+def join_groups(*groupings: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups of galaxies that share a group in any of the groupings, each (N,), numbered by first appearance."""
+    rows = len(groupings[0])
+    offsets = np.cumsum([rows, *(grouping.max(initial=-1) + 1 for grouping in groupings)])
+    galaxies = np.tile(np.arange(rows), len(groupings))
+    groups = np.concatenate([grouping + offset for grouping, offset in zip(groupings, offsets, strict=False)])
+    links = coo_array((np.ones(len(groups), bool), (galaxies, groups)), shape=(offsets[-1], offsets[-1]))
+    _, joined = connected_components(links, directed=False)
+    return renumber(joined[:rows])
 
 
 def renumber(groups: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -97,8 +113,11 @@ def split_galaxies(
     groups
         Number of each galaxy's group, from 0.
     given
-        The split a published data set gives a galaxy, "" where it gives none; its group follows it, and
-        the other galaxies are shared among the other splits in proportion to their fractions.
+        The split a published data set gives a galaxy, "" where it gives none.  A galaxy keeps the split that it is
+        given, and its group follows it; the other galaxies are shared among the other splits in proportion to
+        their fractions.  A published set without validation galaxies lends some of its training galaxies.  Where
+        galaxies of one group are given to several splits, those of the split that is judged last (test, then
+        validation) keep it and the others are left out, since they would tell what is to be judged.
     classes
         Labels of the classes, for messages.
     fractions
@@ -108,7 +127,7 @@ def split_galaxies(
 
     Returns
     -------
-    The split of each galaxy; "" where it has no label.
+    The split of each galaxy; "" where it has no label or is left out.
 
     Raises
     ------
@@ -119,22 +138,35 @@ def split_galaxies(
         raise GalaxAlignError(
             f"data.split.fractions add up to {sum(fractions.values()):g}, not 1: correct train, validation or test"
         )
-    counts = np.zeros((groups.max(initial=-1) + 1, len(classes)), np.int64)
-    np.add.at(counts, (groups[labels >= 0], labels[labels >= 0]), 1)
-    taken = np.full(len(counts), -1)
-    for row, name in enumerate(given):
-        if name:
-            taken[groups[row]] = SPLITS.index(name)
-    wanted = [s for s, name in enumerate(SPLITS) if fractions[name] > 0 and name not in set(given)]
+    published = published_splits(given, fractions)
+    taken = np.full(groups.max(initial=-1) + 1, -1)
+    np.maximum.at(taken, groups, published)
+    used = (labels >= 0) & ((published < 0) | (published == taken[groups]))
+    counts = np.zeros((len(taken), len(classes)), np.int64)
+    np.add.at(counts, (groups[used], labels[used]), 1)
     required = [s for s, name in enumerate(SPLITS) if fractions[name] > 0]
+    # Who is given no split while every split is given to others is trained on.
+    wanted = [s for s in required if s not in set(published.tolist())] or [SPLITS.index("train")]
     free = np.flatnonzero((taken < 0) & counts.any(axis=1))
     order = np.random.default_rng(seed).permutation(free)
-    share = np.array([fractions[SPLITS[s]] for s in wanted]) / sum(fractions[SPLITS[s]] for s in wanted)
-    taken[order] = np.array(wanted)[_deal(counts[order], share)]
+    share = np.array([fractions[SPLITS[s]] or 1.0 for s in wanted])
+    taken[order] = np.array(wanted)[_deal(counts[order], share / share.sum())]
     _fill_empty(counts, taken, order, required, classes)
     splits: NDArray[np.str_] = np.array([*SPLITS, ""])[taken[groups]]
-    splits[labels < 0] = ""
+    splits[~used] = ""
     return splits
+
+
+def published_splits(given: Sequence[str], fractions: Mapping[str, float]) -> NDArray[np.int64]:
+    """Index of the split that each galaxy is given, (N,), -1 for none.
+
+    Training galaxies count as given none where validation galaxies are wanted and none are published.
+    """
+    published: NDArray[np.int64] = pd.Index(SPLITS).get_indexer(pd.Index(given)).astype(np.int64)
+    train, validation = SPLITS.index("train"), SPLITS.index("validation")
+    if fractions["validation"] > 0 and not (published == validation).any():
+        published[published == train] = -1
+    return published
 
 
 def _deal(counts: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -150,13 +182,31 @@ def _deal(counts: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.i
     target = share[:, None] * counts.sum(axis=0)
     have = np.zeros_like(target)
     dealt = np.empty(len(counts), np.int64)
-    for group in np.argsort(-counts.sum(axis=1), kind="stable"):
+    sizes = counts.sum(axis=1)
+    several = np.flatnonzero(sizes > 1)
+    for group in several[np.argsort(-sizes[several], kind="stable")]:
         present = np.flatnonzero(counts[group])
         # Behind by its own measure, so that a small split gets its galaxies in time.
         behind = (target[:, present] - have[:, present]) / target[:, present]
         split = int(np.argmax(behind @ counts[group, present]))
         have[split] += counts[group]
         dealt[group] = split
+    single = sizes == 1
+    for label in np.flatnonzero(counts[single].any(axis=0)):
+        groups = np.flatnonzero(single & (counts[:, label] > 0))
+        dealt[groups] = _deal_singles(len(groups), target[:, label], have[:, label])
+    return dealt
+
+
+def _deal_singles(number: int, target: NDArray[np.float64], have: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The split of each of so many galaxies of a class: always the one that is furthest behind.
+
+    A split that has h of its t galaxies is behind by (t - h) / t, whatever the other splits have, so that the order
+    in which splits get a galaxy is that of these numbers for h, h + 1, h + 2, ...
+    """
+    step = np.arange(number)
+    behind = (target[:, None] - (have[:, None] + step)) / target[:, None]
+    dealt: NDArray[np.int64] = np.argsort(-behind.ravel(), kind="stable")[:number] // number
     return dealt
 
 
@@ -172,18 +222,18 @@ def _fill_empty(
         for split in required:
             if counts[taken == split, label].any():
                 continue
-            movable = [group for group in free if _can_move(counts, taken, group, label)]
-            if not movable:
+            movable = _movable(counts, taken, free[counts[free, label] > 0])
+            if not len(movable):
                 raise _too_few(counts, label, required, classes)
-            taken[min(movable, key=lambda group: counts[group].sum())] = split
+            taken[movable[np.argmin(counts[movable].sum(axis=1))]] = split
 
 
-def _can_move(counts: NDArray[np.int64], taken: NDArray[np.int64], group: int, label: int) -> bool:
-    """Whether the group holds the class and leaves each of its classes behind in its split."""
-    if not counts[group, label]:
-        return False
-    left = counts[taken == taken[group]].sum(axis=0) - counts[group]
-    return bool((left[counts[group] > 0] > 0).all())
+def _movable(counts: NDArray[np.int64], taken: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the groups that leave each of their classes behind in their split."""
+    totals = np.array([counts[taken == split].sum(axis=0) for split in range(len(SPLITS))])
+    left = totals[taken[groups]] - counts[groups]
+    movable: NDArray[np.int64] = groups[((counts[groups] == 0) | (left > 0)).all(axis=1)]
+    return movable
 
 
 def _too_few(counts: NDArray[np.int64], label: int, required: Sequence[int], classes: Sequence[str]) -> GalaxAlignError:

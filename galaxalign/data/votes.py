@@ -4,13 +4,23 @@ A galaxy belongs to a class when, at every step of the class's way down the deci
 stated share of the votes agrees and at least the stated number of people were asked, as Galaxy10 DECaLS
 and GalaxyMNIST were made.  Soft targets need no rule: they are the fractions themselves.
 
-Kinds of votes: `fraction`, as they were cast; `weighted_fraction`, less those of volunteers who disagree
-with all others; `debiased`, what would have been cast were the galaxy near (Hart et al. 2016).
+Kinds of votes: `fraction`, as they were cast (or, for GZ DESI, predicted); `weighted_fraction`, less those of
+volunteers who disagree with all others; `debiased`, what would have been cast were the galaxy near (Hart et al. 2016).
+
+Names of columns are understood as they are published:
+
+* Galaxy Zoo 1 (Lintott et al. 2011): ``P_EL P_CW P_ACW P_EDGE P_DK P_MG``, in capitals or not;
+* Galaxy Zoo 2 (Hart et al. 2016): ``t01_smooth_or_features_a01_smooth_debiased``;
+* Galaxy Zoo DECaLS and DESI (Walmsley et al. 2022, 2023): ``smooth-or-featured_smooth_fraction``, with or without the
+  campaign (``smooth-or-featured-dr5_smooth_fraction``), and ``smooth-or-featured_total-votes``, the people asked.
+
+Questions and answers of a tree have underscores where the columns have dashes.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -20,10 +30,26 @@ from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet, VoteStep
 from galaxalign.symbols.tree import DecisionTree
 
-# Galaxy Zoo 2's names of vote columns (Hart et al. 2016), such as t01_smooth_or_features_a01_smooth_debiased.
-COLUMN = re.compile(r"t\d\d_(?P<question>\w+)_a\d\d_(?P<answer>\w+?)_(?P<kind>debiased|weighted_fraction|fraction)$")
+_GZ1 = {
+    "p_el": "galaxy/elliptical",
+    "p_cw": "galaxy/clockwise",
+    "p_acw": "galaxy/anticlockwise",
+    "p_edge": "galaxy/edge_on",
+    "p_dk": "galaxy/dont_know",
+    "p_mg": "galaxy/merger",
+}
+_GZ2 = re.compile(r"t\d\d_(?P<question>\w+)_a\d\d_(?P<answer>\w+?)_(?P<kind>debiased|weighted_fraction|fraction)$")
+_DECALS = re.compile(
+    r"(?P<question>[a-z]+(?:-[a-z]+)*?)(?:-(?:dr\d+|desi))?_"
+    r"(?:(?P<answer>[a-z0-9]+(?:-[a-z0-9]+)*)_(?P<kind>debiased|fraction)|(?P<total>total-votes))$"
+)
+# The kind that `_meaning` gives to people asked, and the kinds that tell how many volunteers gave an answer.
+TOTAL = "total"
+CAST = ("weighted_fraction", "fraction")
 # Names of the columns of a manifest that say how many people were asked a question begin so.
 ASKED = "asked/"
+# Between the labels of several classes in one cell.
+RIVALS = " | "
 
 
 @dataclass(frozen=True)
@@ -51,14 +77,52 @@ class Votes:
         return known
 
 
+@lru_cache(4096)
+def _meaning(column: str) -> tuple[str, str] | None:
+    """``question/answer`` and kind of votes of a column, or ``question`` and `TOTAL`; None for other columns."""
+    if column.lower() in _GZ1:
+        return _GZ1[column.lower()], "fraction"
+    if match := _GZ2.match(column):
+        return f"{match['question']}/{match['answer']}", match["kind"]
+    if match := _DECALS.match(column):
+        question = match["question"].replace("-", "_")
+        return (
+            (question, TOTAL) if match["total"] else (f"{question}/{match['answer'].replace('-', '_')}", match["kind"])
+        )
+    return None
+
+
 def vote_columns(names: Sequence[str], kind: str) -> dict[str, str]:
-    """Columns with votes of one kind, by answer (``question/answer``)."""
-    matches = {name: COLUMN.match(str(name)) for name in names}
-    return {
-        f"{match['question']}/{match['answer']}": name
-        for name, match in matches.items()
-        if match and match["kind"] == kind
-    }
+    """Columns with votes of one kind, by answer (``question/answer``); of kind `TOTAL`, people asked by question.
+
+    Raises `GalaxAlignError` where two columns mean the same, as votes of two campaigns in one table do.
+    """
+    columns: dict[str, str] = {}
+    for name in names:
+        meaning = _meaning(str(name))
+        if meaning is None or meaning[1] != kind:
+            continue
+        if meaning[0] in columns:
+            raise GalaxAlignError(
+                f"the catalogue's columns {columns[meaning[0]]!r} and {name!r} are both {kind} votes for "
+                f"{meaning[0]!r}: leave out the columns of all campaigns but one"
+            )
+        columns[meaning[0]] = name
+    return columns
+
+
+def needed_columns(names: Sequence[str], kind: str, tree: DecisionTree) -> list[str]:
+    """Columns of a catalogue that tell the votes of one kind on a tree, and how many people were asked."""
+    known = {*tree.names, *(question.name for question in tree.questions)}
+    wanted = {kind, TOTAL, *CAST}
+    meanings = {name: _meaning(name) for name in names}
+    return [name for name, meaning in meanings.items() if meaning and meaning[0] in known and meaning[1] in wanted]
+
+
+def total_votes(votes: pd.DataFrame, tree: DecisionTree) -> NDArray[np.float64] | None:
+    """How many people classified each galaxy, (N,): column ``total``, or who was asked the first question, or None."""
+    name = "total" if "total" in votes else vote_columns(list(votes.columns), TOTAL).get(tree.questions[0].name)
+    return None if name is None else votes[name].to_numpy(np.float64)
 
 
 def people_asked(
@@ -66,13 +130,13 @@ def people_asked(
 ) -> NDArray[np.float64]:
     """How many people were asked a question about each galaxy.
 
-    They are those who classified the galaxy times the weighted fractions of the answers that lead to the
-    question, along the tree.
+    They are who the catalogue says they are, or else those who classified the galaxy times the fractions of the
+    answers that lead to the question, along the tree: the weighted ones where the catalogue has them.
 
     Parameters
     ----------
     votes
-        Rows of galaxies, with columns of weighted fractions.
+        Rows of galaxies, with columns of votes.
     question
         Name of a question of the tree.
     total
@@ -80,11 +144,15 @@ def people_asked(
     tree
         Which answer leads to which question.
     """
+    counted = vote_columns(list(votes.columns), TOTAL).get(question)
+    if counted is not None:
+        return votes[counted].to_numpy(np.float64)
     leads = tree.question(question).leads
     if leads is None:
         return total
     answer, gave_it = leads
-    share = _votes(votes, answer, "weighted_fraction")
+    cast = next((kind for kind in CAST if answer in vote_columns(list(votes.columns), kind)), CAST[0])
+    share = _votes(votes, answer, cast)
     before = people_asked(votes, _question(answer), total, tree)
     return before * (share if gave_it else 1 - share)
 
@@ -93,8 +161,8 @@ def vote_table(votes: pd.DataFrame, total: NDArray[np.float64], tree: DecisionTr
     """Fractions of every answer of the tree, and people asked every question (columns `ASKED` + question).
 
     Debiased votes are corrected answer by answer and rounded ones lose a digit, so that neither adds up to 1:
-    within a question the fractions are made to.  How many were asked is told by the weighted fractions, the votes
-    that were cast, whatever the kind.
+    within a question the fractions are made to.  How many were asked is told by the votes that were cast, whatever
+    the kind.
 
     Returns
     -------
@@ -102,8 +170,8 @@ def vote_table(votes: pd.DataFrame, total: NDArray[np.float64], tree: DecisionTr
     asked where the catalogue lacks the answer that leads to the question.
     """
     columns = vote_columns(list(votes.columns), kind)
-    fractions: dict[str, NDArray[np.float64]] = {}
-    asked: dict[str, NDArray[np.float64]] = {}
+    fractions: dict[str, NDArray[np.float32]] = {}
+    asked: dict[str, NDArray[np.float32]] = {}
     for question in tree.questions:
         names = [answer.name for answer in question.answers]
         values = np.full((len(votes), len(names)), np.nan)
@@ -111,13 +179,13 @@ def vote_table(votes: pd.DataFrame, total: NDArray[np.float64], tree: DecisionTr
             values = votes[[columns[name] for name in names]].to_numpy(np.float64)
         sums = values.sum(axis=1, keepdims=True)
         shares = np.divide(values, sums, out=np.full_like(values, np.nan), where=sums > 0)
-        fractions |= zip(names, shares.T, strict=True)
+        fractions |= zip(names, shares.T.astype(np.float32), strict=True)
         try:
             people = people_asked(votes, question.name, total, tree)
         except GalaxAlignError:
             # A catalogue may be cut down to the votes that its labels need.
             people = np.full(len(votes), np.nan)
-        asked[f"{ASKED}{question.name}"] = people
+        asked[f"{ASKED}{question.name}"] = people.astype(np.float32)
     return pd.DataFrame(fractions | asked, index=votes.index)
 
 
@@ -137,8 +205,8 @@ def votes_of(table: pd.DataFrame) -> Votes | None:
 
 def labels_from_votes(
     votes: pd.DataFrame, total: NDArray[np.float64], sheet: ClassSheet, kind: str
-) -> list[str | None]:
-    """The class of each galaxy; where the rules of several hold, the first of them in the sheet; None where none.
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """The class of each galaxy, and the other classes whose rules hold too.
 
     Parameters
     ----------
@@ -151,25 +219,41 @@ def labels_from_votes(
     kind
         The votes that the rules judge: ``debiased``, ``weighted_fraction`` or ``fraction``.
 
+    Returns
+    -------
+    labels : (N,), the first class of the sheet whose rule holds; None where none does.
+    rivals : (N,), labels of the others with `RIVALS` between them; "" where there are none.
+
     Raises
     ------
     GalaxAlignError
         A sheet without rules, or an answer of which the catalogue has no votes.
     """
-    labels: list[str | None] = [None] * len(votes)
+    holds = _rules_that_hold(votes, total, sheet, kind)
+    first = holds.argmax(axis=1)
+    labels: NDArray[np.object_] = np.array(sheet.labels, dtype=object)[first]
+    labels[~holds.any(axis=1)] = None
+    rivals = np.full(len(holds), "", dtype=object)
+    for row in map(int, np.flatnonzero(holds.sum(axis=1) > 1)):
+        rivals[row] = RIVALS.join(sheet.labels[index] for index in np.flatnonzero(holds[row]) if index != first[row])
+    return labels, rivals
+
+
+def _rules_that_hold(
+    votes: pd.DataFrame, total: NDArray[np.float64], sheet: ClassSheet, kind: str
+) -> NDArray[np.bool_]:
+    """Whether the votes for each galaxy satisfy the rule of each class, (N, C)."""
     tree = tree_of(sheet)
-    for entry in sheet.classes:
+    holds = np.ones((len(votes), len(sheet.classes)), bool)
+    for index, entry in enumerate(sheet.classes):
         if not entry.votes:
             raise GalaxAlignError(
                 f"class {entry.label!r} of class sheet {sheet.name} has no `votes`, by which labels are to be made: "
                 "add its steps, or take labels from a column"
             )
-        holds = np.ones(len(votes), bool)
         for step in entry.votes:
-            holds &= _step_holds(votes, total, step, tree, sheet.asked, kind)
-        for row in np.flatnonzero(holds):
-            labels[row] = labels[row] or entry.label
-    return labels
+            holds[:, index] &= _step_holds(votes, total, step, tree, sheet.asked, kind)
+    return holds
 
 
 def tree_of(sheet: ClassSheet) -> DecisionTree:
@@ -200,8 +284,8 @@ def _votes(votes: pd.DataFrame, answer: str, kind: str) -> NDArray[np.float64]:
         raise GalaxAlignError(
             f"the catalogue has no column of {kind} votes for {answer!r}: {nearest(answer, columns)}"
             if columns
-            else f"the catalogue has no columns of {kind} votes such as t01_smooth_or_features_a01_smooth_{kind}: "
-            "take labels from a column, or name another kind in `votes`"
+            else f"the catalogue has no columns of {kind} votes such as t01_smooth_or_features_a01_smooth_{kind} or "
+            f"smooth-or-featured_smooth_{kind}: take labels from a column, or name another kind in `votes`"
         )
     values: NDArray[np.float64] = votes[columns[answer]].to_numpy(np.float64)
     return values

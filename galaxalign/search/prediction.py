@@ -68,7 +68,7 @@ def predict(*, model: Path, images: Path, embeddings: Path, parquet: Path, csv: 
             f"{model} has no classifier of its own (its recipe says probe): apply a run whose classifier is text, "
             "symbol, fused or head"
         )
-    if store.recipe != ImageRecipe.from_dict(checkpoint.image):
+    if not store.recipe.looks_like(ImageRecipe.from_dict(checkpoint.image)):
         raise GalaxAlignError(f"{images} was made by another image recipe than {model}: delete it and run again")
     galaxies, logits = read_galaxy_embeddings(embeddings)
     scores = class_scores(checkpoint.model, checkpoint.recipe, prompts_of(checkpoint), galaxies, logits)

@@ -7,7 +7,9 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
+from galaxalign.data.fits import PLAIN
 from galaxalign.data.pictures import ImageRecipe
+from galaxalign.data.quality import LENIENT
 from galaxalign.data.rgb import Stretch
 
 STRETCH = {
@@ -15,8 +17,13 @@ STRETCH = {
     "colours": {"blue": {"g": 6.0}, "green": {"r": 3.4}, "red": {"z": 2.2}},
     "legacy_survey": {"m": 0.03, "Q": 20},
     "lupton": {"stretch": 5, "Q": 8, "minimum": 0},
+    "asinh": {"low": 0, "high": 2, "softening": 0.1},
+    "percentile": {"low": 1, "high": 99.5, "softening": 0.1},
+    "zscale": {"contrast": 0.25, "softening": 1.0},
 }
-RECIPE = ImageRecipe(size=16, crop=1.0, stretch=Stretch.from_dict(STRETCH), bands=("g", "r", "z"))
+RECIPE = ImageRecipe(
+    size=16, crop=1.0, stretch=Stretch.from_dict(STRETCH), bands=("g", "r", "z"), fits=PLAIN, quality=LENIENT
+)
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -72,14 +72,21 @@ def serve():
         server.server_close()
 
 
-def fetch(server, path, sha256=SHA256, attempts=3):
-    download(url=server.url, sha256=sha256, path=path, attempts=attempts, pause=0.0)
+def fetch(server, path, attempts=3, **checksums):
+    download(url=server.url, checksums=checksums or {"sha256": SHA256}, path=path, attempts=attempts, pause=0.0)
 
 
 def test_a_file_arrives_whole(serve, tmp_path):
     fetch(serve(), tmp_path / "a.h5", sha256=SHA256.upper())
     assert (tmp_path / "a.h5").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_file_whose_md5_is_known(serve, tmp_path):
+    fetch(serve(), tmp_path / "a.h5", md5=hashlib.md5(CONTENT).hexdigest())
+    assert (tmp_path / "a.h5").read_bytes() == CONTENT
+    with pytest.raises(GalaxAlignError, match=r"has MD5 \w{32}, not 0000.*correct `url` or `md5`"):
+        fetch(serve(), tmp_path / "b.h5", md5="0" * 32)
 
 
 def test_a_broken_transfer_is_continued(serve, tmp_path):
@@ -127,7 +134,7 @@ def test_passing_errors_are_retried(serve, tmp_path):
 
 def test_a_wrong_address_is_not_retried(serve, tmp_path):
     server = serve(404)
-    with pytest.raises(GalaxAlignError, match="the server answers 404: correct `url`"):
+    with pytest.raises(GalaxAlignError, match=r"the server answers 404 .*: correct `url`"):
         fetch(server, tmp_path / "a.h5")
     assert len(server.requests) == 1
 
@@ -148,5 +155,5 @@ def test_nobody_answers(tmp_path):
 def test_attempts_wait_longer_and_longer(serve, tmp_path, monkeypatch):
     waits = []
     monkeypatch.setattr(module.time, "sleep", waits.append)
-    download(url=serve(500, 500, 500).url, sha256=SHA256, path=tmp_path / "a.h5", attempts=4, pause=1.0)
+    download(url=serve(500, 500, 500).url, checksums={"sha256": SHA256}, path=tmp_path / "a.h5", attempts=4, pause=1.0)
     assert waits == [1.0, 2.0, 4.0]

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import pickle
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from galaxalign.data.flags import MEANINGS, BadImage
 from galaxalign.data.pictures import make_picture
+from galaxalign.data.quality import Quality
 from galaxalign.data.readers import Flux, read_image
 from tests.data.synthetic_images import (
     RECIPE,
@@ -26,6 +28,8 @@ from tests.data.synthetic_images import (
 )
 
 GRZ = ("g", "r", "z")
+# As the default configuration has it, but for sources, of which noise has none.
+STRICT = replace(RECIPE, quality=Quality(max_edge=0.2, max_saturated=0.1, min_signal=0, max_offset=1))
 
 
 def read(path, bands=GRZ, cube_bands=GRZ):
@@ -33,7 +37,7 @@ def read(path, bands=GRZ, cube_bands=GRZ):
 
 
 def flag_of(source):
-    picture = make_picture(str(source), RECIPE, 0.2)
+    picture = make_picture(str(source), STRICT, 0.2)
     assert picture.pixels.shape == (16, 16, 3)
     assert bool(picture.flag) == bool(picture.reason)
     return picture.flag
@@ -115,6 +119,24 @@ def test_pictures(tmp_path):
     assert read(write_jpeg(tmp_path / "a.JPEG", side=24)).shape == (24, 24, 3)
 
 
+def test_flux_in_hdf5_is_read_as_fits_is(tmp_path):
+    """The layout of Stein et al. 2021: `images` float32 (N, 3, H, W) in nanomaggies, y up."""
+    flux = noise(2, 3, 9, 9)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["images"] = flux
+    write_cube(tmp_path / "same.fits", flux[1])
+    row = read(f"{tmp_path / 's.h5'}#1")
+    cube = read(tmp_path / "same.fits")
+    assert row.bands == cube.bands
+    assert row.values.dtype == np.float32
+    assert np.array_equal(row.values, cube.values)
+    with pytest.raises(BadImage, match=r"has 3 planes, data\.bands names g, r") as bad:
+        read_image(f"{tmp_path / 's.h5'}#1", cube_bands=("g", "r"), bands=("g",))
+    assert bad.value.flag == "missing_band"
+    with pytest.raises(BadImage, match="wanted are z, i"):
+        read_image(f"{tmp_path / 's.h5'}#1", cube_bands=("g", "r", "z"), bands=("z", "i"))
+
+
 def test_rows_of_hdf5(tmp_path):
     for path in (write_galaxy10(tmp_path / "g.h5"), write_galaxymnist(tmp_path / "m.hdf5", galaxies=8)):
         with h5py.File(path) as file:
@@ -126,10 +148,10 @@ def test_sdss_and_decam_files(real_data):
     # The frame lies on its side: x points north.
     assert sdss.values.shape == (3, 682, 496)
     assert np.isfinite(sdss.values).all()
-    decam = read(real_data / "fits/decam_gr/132_{band}band.fits", bands=("g", "r"))
+    decam = read(real_data / "fits/decam_gr/132_{band}band.fits", bands=("r", "g"))
     raw = fits.getdata(real_data / "fits/decam_gr/132_rband.fits")
     # x points south and y east: north up is the transpose, whose mirror image it would be otherwise.
-    assert np.array_equal(decam.values[1], raw.T[:, ::-1], equal_nan=True)
+    assert np.array_equal(decam.values[0], raw.T[:, ::-1], equal_nan=True)
     with pytest.raises(BadImage, match="731_rband"):
         read(real_data / "fits/decam_gr/731_{band}band.fits", bands=("g", "r"))
 
@@ -194,13 +216,13 @@ def bad_files(tmp_path):
         ("picture.gif", "unreadable"),
         ("nowhere.fits", "missing_file"),
         ("nowhere.h5#1", "missing_file"),
-        ("half.fits", "blank"),
+        ("half.fits", "edge"),
         ("nan.fits", "blank"),
         ("zero.fits", "blank"),
         ("dead_band.fits", "blank"),
         ("flat.fits", "constant"),
         ("flat.jpg", "constant"),
-        ("edge.png", "blank"),
+        ("edge.png", "edge"),
         ("gr.fits", "missing_band"),
         ("four.fits", "missing_band"),
         ("x_{band}.fits", "missing_band"),

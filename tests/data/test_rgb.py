@@ -1,18 +1,24 @@
 """Both functions from flux to colour against their formulas, by hand and on real cutouts."""
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.visualization import (
+    AsinhStretch,
+    AsymmetricPercentileInterval,
+    ManualInterval,
+    ZScaleInterval,
+    make_lupton_rgb,
+)
 
 from galaxalign.data.rgb import Stretch, to_rgb
 from galaxalign.errors import GalaxAlignError
 from tests.data.synthetic_images import STRETCH
 
 LEGACY = Stretch.from_dict(STRETCH)
-LUPTON = dataclasses.replace(LEGACY, name="lupton")
+LUPTON = Stretch.from_dict({**STRETCH, "name": "lupton"})
 
 
 def test_legacy_survey_by_hand():
@@ -48,6 +54,79 @@ def test_lupton_by_hand():
     assert np.abs(to_rgb(flux, ("g", "r", "z"), LUPTON).ravel().astype(int) - expected).max() <= 1
 
 
+def named(name, **numbers):
+    return Stretch.from_dict({**STRETCH, "name": name, name: {**STRETCH[name], **numbers}})
+
+
+def test_a_single_band_is_grey():
+    grey = {colour: {"VIS": 1.0} for colour in ("red", "green", "blue")}
+    flux = np.linspace(-0.5, 3, 64, dtype=np.float32).reshape(1, 8, 8)
+    for name in ("legacy_survey", "lupton", "asinh", "percentile", "zscale"):
+        stretch = Stretch.from_dict({**STRETCH, "name": name, "colours": grey})
+        rgb = to_rgb(flux, ("VIS",), stretch)
+        assert (rgb == rgb[..., :1]).all(), name
+        assert (np.diff(rgb[..., 0].astype(int).ravel()) >= 0).all(), f"{name} is not monotonic"
+        assert rgb.max() > rgb.min(), name
+
+
+def test_asinh_is_astropy_s():
+    flux = np.random.default_rng(0).normal(0.5, 1, (3, 9, 7)).astype(np.float32)
+    rgb = to_rgb(flux, ("g", "r", "z"), named("asinh", low=-0.2, high=1.5, softening=0.05))
+    for place, (band, weight) in enumerate(((2, 2.2), (1, 3.4), (0, 6.0))):
+        share = ManualInterval(-0.2, 1.5)(weight * flux[band].astype(np.float64))
+        assert np.abs(rgb[..., place] - 255 * AsinhStretch(0.05)(share)).max() <= 1.001
+
+
+@pytest.mark.parametrize("name", ["percentile", "zscale"])
+def test_limits_of_the_image_s_own_are_astropy_s(name):
+    flux = np.random.default_rng(1).gamma(0.5, 3, (3, 40, 30)).astype(np.float32)
+    flux[:, 10:14] = np.nan
+    stretch = named(name)
+    interval = AsymmetricPercentileInterval(1, 99.5) if name == "percentile" else ZScaleInterval(contrast=0.25)
+    rgb = to_rgb(flux, ("g", "r", "z"), stretch)
+    for place, band in enumerate((2, 1, 0)):
+        known = flux[band][np.isfinite(flux[band])].astype(np.float64)
+        low, high = interval.get_limits(known)
+        share = AsinhStretch(stretch.numbers["softening"])(np.clip((known - low) / (high - low), 0, 1))
+        assert np.abs(rgb[np.isfinite(flux[band]), place] - 255 * share).max() <= 1.01
+    # Pixels without data are black.
+    assert not rgb[10:14].any()
+    # Counts, magnitudes or nanomaggies: the unit does not matter.
+    assert np.abs(to_rgb(1000 * flux + 50, ("g", "r", "z"), stretch).astype(int) - rgb).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["legacy_survey", "lupton", "asinh", "percentile", "zscale"])
+def test_a_picture_is_its_own_whatever_was_made_before(name):
+    images = np.random.default_rng(2).normal(0.1, 0.2, (6, 3, 17, 23)).astype(np.float32)
+    alone = [to_rgb(image, ("g", "r", "z"), named(name)) for image in images]
+    for order in ([5, 4, 3, 2, 1, 0], [0, 0, 3, 3, 5, 5]):
+        for place in order:
+            assert np.array_equal(to_rgb(images[place], ("g", "r", "z"), named(name)), alone[place])
+            # Neither the byte order nor the order in memory matters.
+            swapped = np.asfortranarray(images[place].astype(">f4"))
+            assert np.array_equal(to_rgb(swapped, ("g", "r", "z"), named(name)), alone[place])
+
+
+def test_five_bands_make_three_colours():
+    bands = ("u", "g", "r", "i", "z")
+    colours = {"blue": {"u": 0.5, "g": 0.5}, "green": {"r": 1.0}, "red": {"i": 0.25, "z": 0.75}}
+    five = Stretch.from_dict({**STRETCH, "name": "lupton", "colours": colours})
+    assert five.bands == ("u", "g", "r", "i", "z")
+    flux = np.random.default_rng(3).uniform(0, 9, (5, 6, 6)).astype(np.float32)
+    planes = [0.25 * flux[3] + 0.75 * flux[4], flux[2], 0.5 * flux[0] + 0.5 * flux[1]]
+    expected = make_lupton_rgb(*planes, stretch=5, Q=8, minimum=0)
+    assert np.abs(to_rgb(flux, bands, five).astype(int) - expected).max() <= 1
+
+
+def test_lupton_is_astropy_s_on_every_kind_of_pixel():
+    flux = np.random.default_rng(4).normal(0, 3, (3, 50, 50)).astype(np.float32)
+    for minimum in (0.0, -1.0, 0.5):
+        stretch = named("lupton", minimum=minimum)
+        planes = [2.2 * flux[2], 3.4 * flux[1], 6.0 * flux[0]]
+        expected = make_lupton_rgb(*planes, stretch=5, Q=8, minimum=minimum)
+        assert np.abs(to_rgb(flux, ("g", "r", "z"), stretch).astype(int) - expected).max() <= 1
+
+
 def test_planes_are_weighted_sums_of_bands():
     colours = {"blue": {"g": 1.0}, "green": {"g": 0.5, "i": 0.5}, "red": {"i": 1.0}}
     two = Stretch.from_dict({**STRETCH, "colours": colours})
@@ -78,6 +157,7 @@ def test_settings_survive_the_store():
     [
         ({"name": "lupten"}, "data.stretch.name is 'lupten'.*did you mean 'lupton'"),
         ({"colours": {**STRETCH["colours"], "red": {"z": 0.0}}}, "data.stretch.colours.red has no band"),
+        ({"name": "asinh", "asinh": {"low": 2, "high": 2, "softening": 1}}, "'high' that is not above its 'low'"),
     ],
 )
 def test_wrong_settings_are_named(change, words):

@@ -5,8 +5,19 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given as given_that
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from galaxalign.data.splits import SPLITS, neighbours, sdss_fields, sky_groups, split_galaxies
+from galaxalign.data.splits import (
+    SPLITS,
+    join_groups,
+    named_groups,
+    neighbours,
+    sdss_fields,
+    sky_groups,
+    split_galaxies,
+)
 from galaxalign.errors import GalaxAlignError
 
 FRACTIONS = {"train": 0.6, "validation": 0.15, "test": 0.25}
@@ -62,10 +73,9 @@ def test_sdss_objid_bits():
     assert sdss_fields(ids).tolist() == [0, 0, 1, 2, 0]
 
 
-@pytest.mark.parametrize("name", ["galaxy_1", "5.87E+17", "-1", str(2**63)])
+@pytest.mark.parametrize("name", ["galaxy_1", "5.87E+17", "-1", str(2**63), "", "9" * 19, "9" * 30])
 def test_ids_that_are_no_objid(name):
-    with pytest.raises(GalaxAlignError, match="sdss_field needs"):
-        sdss_fields(["587722952767439450", name])
+    assert sdss_fields(["587722952767439450", name, "587722952767439451"]).tolist() == [0, -1, 0]
 
 
 def test_classes_are_shared_out_by_the_fractions():
@@ -137,3 +147,84 @@ def test_fractions_that_do_not_add_up():
 def test_a_fraction_of_0_leaves_a_split_out():
     splits = split([0, 0], [0, 1], fractions={"train": 0.5, "validation": 0.5, "test": 0})
     assert sorted(splits) == ["train", "validation"]
+
+
+def test_galaxies_of_one_name_are_a_group_and_those_without_are_alone():
+    assert named_groups(["b", "", "a", "b", "", "a"]).tolist() == [0, 1, 2, 0, 3, 2]
+
+
+def test_joined_groups_share_a_member_in_any_grouping():
+    first, second = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 3])
+    assert join_groups(first, second).tolist() == [0, 0, 0, 1, 2]
+    assert join_groups(first).tolist() == first.tolist()
+
+
+def test_published_splits_are_kept_and_leave_no_validation_empty():
+    # Published in train and test: validation is taken from train.
+    labels, given = np.tile([0, 1], 50), ["train"] * 75 + ["test"] * 25
+    splits = split(labels, np.arange(100), given)
+    assert (splits[75:] == "test").all()
+    assert set(splits[:75]) == {"train", "validation"}
+    # In proportion, 0.15 to 0.6, and rounded for each of the two classes.
+    assert (splits[:75] == "validation").sum() in (15, 16)
+    # Published in all three: every galaxy stays, and one that is given none is trained on.
+    given = ["train"] * 60 + ["validation"] * 19 + ["test"] * 20 + [""]
+    splits = split(labels, np.arange(100), given)
+    assert splits[:99].tolist() == given[:99]
+    assert splits[99] == "train"
+
+
+def test_what_a_published_split_would_leak_is_left_out():
+    # Galaxy 0 is trained on, 1 and 2 of its group tuned on and tested; 3 is alone.
+    given = ["train", "validation", "test", "train", *(["train", "validation", "test"] * 4)]
+    groups = np.array([0, 0, 0, 1, *range(2, 14)])
+    splits = split(np.zeros(16, int), groups, given)
+    assert splits[:4].tolist() == ["", "", "test", "train"]
+    assert splits[4:].tolist() == given[4:]
+
+
+@settings(max_examples=200, deadline=None)
+@given_that(st.integers(0, 2**32 - 1), st.integers(30, 200), st.floats(0.01, 200), st.booleans(), st.booleans())
+def test_no_pair_stands_across_splits(seed, number, radius, published, rare):
+    generator = np.random.default_rng(seed)
+    # A crowded field at any place of the sky, poles and RA 0 included.
+    middle = generator.uniform(0, 360), generator.uniform(-90, 90)
+    ra = (middle[0] + generator.normal(0, 0.1, number)) % 360
+    dec = np.clip(middle[1] + generator.normal(0, 0.1, number), -90, 90)
+    groups = sky_groups(ra, dec, radius)
+    labels = generator.integers(-1, 1, number) if rare else generator.integers(-1, 3, number)
+    given = list(generator.choice(["", "train", "validation", "test"], number)) if published else [""] * number
+    try:
+        splits = split(labels, groups, given)
+    except GalaxAlignError as error:
+        assert "too few to be in each" in str(error)
+        return
+    assert ((splits == "") | (labels >= 0)).all()
+    alpha, delta = np.radians(ra), np.radians(dec)
+    half = np.sin((delta[:, None] - delta) / 2) ** 2
+    half += np.cos(delta[:, None]) * np.cos(delta) * np.sin((alpha[:, None] - alpha) / 2) ** 2
+    near = np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1)))) * 3600 < radius * 0.999
+    both = (splits[:, None] != "") & (splits != "")
+    assert (splits[:, None] == splits)[near & both].all()
+    for own, kept in zip(given, splits, strict=True):
+        assert kept in ("", own) or not own or (own == "train" and "validation" not in given)
+    assert {str(kept) for kept in splits[labels >= 0]} >= set(SPLITS)
+
+
+def test_singles_are_dealt_as_one_by_one():
+    """The dealing of a class's single galaxies against the plain rule: who is furthest behind gets the next."""
+    generator = np.random.default_rng(3)
+    groups = np.concatenate([np.repeat(np.arange(20), 3), np.arange(20, 220)])
+    labels = generator.integers(0, 4, len(groups))
+    splits = split(labels, groups, seed=5)
+    counts = np.zeros((220, 4), int)
+    np.add.at(counts, (groups, labels), 1)
+    order = np.random.default_rng(5).permutation(np.arange(220))
+    share = np.array([FRACTIONS[name] for name in SPLITS])
+    target, have = share[:, None] * counts.sum(axis=0), np.zeros((3, 4))
+    expected = {}
+    for group in sorted(order.tolist(), key=lambda group: -counts[group].sum()):
+        behind = [(target[s] - have[s]) / target[s] @ counts[group] for s in range(3)]
+        expected[group] = SPLITS[int(np.argmax(behind))]
+        have[np.argmax(behind)] += counts[group]
+    assert splits.tolist() == [expected[group] for group in groups.tolist()]

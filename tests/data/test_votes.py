@@ -7,18 +7,22 @@ import pandas as pd
 import pytest
 
 from galaxalign.data.votes import (
-    COLUMN,
+    TOTAL,
     labels_from_votes,
+    needed_columns,
     people_asked,
+    total_votes,
     vote_columns,
     vote_table,
     votes_of,
 )
 from galaxalign.errors import GalaxAlignError
-from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep, read_tree
+from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep, read_sheet, read_tree
 from tests.conftest import ROOT
 
 TREE = read_tree(ROOT / "config/morphology/trees/gz2.yaml")
+DECALS = read_sheet(ROOT / "config/morphology/gz_decals.yaml")
+GZ1 = read_sheet(ROOT / "config/morphology/gz1.yaml")
 
 NAMES = {
     "smooth_or_features/smooth": "t01_smooth_or_features_a01_smooth",
@@ -76,8 +80,6 @@ def test_column_names():
         "debiased",
     )
     assert found == {"odd_feature/dust_lane": "t08_odd_feature_a38_dust_lane_debiased"}
-    assert COLUMN.match("t01_smooth_or_features_a01_smooth_weighted_fraction")["kind"] == "weighted_fraction"
-    assert not COLUMN.match("total_votes")
 
 
 def test_people_asked_along_the_tree():
@@ -119,8 +121,10 @@ def test_every_step_must_hold():
         round={"smooth_or_features/smooth": 0.8, "rounded/completely_round": 0.5},
         unknown=spiral | {"spiral/spiral": np.nan},
     )
-    labels = labels_from_votes(table, np.full(6, 100.0), SHEET, "debiased")
-    assert labels == ["spiral", None, None, "merger", "round", None]
+    labels, rivals = labels_from_votes(table, np.full(6, 100.0), SHEET, "debiased")
+    assert labels.tolist() == ["spiral", None, None, "merger", "round", None]
+    # The rules of two classes hold for the merging spiral.
+    assert rivals.tolist() == ["", "", "", "spiral", "", ""]
 
 
 def test_enough_people_must_have_been_asked():
@@ -128,7 +132,7 @@ def test_enough_people_must_have_been_asked():
     table = votes(
         **{str(n): {"smooth_or_features/features_or_disk": 0.5, "edgeon/no": 0.5, "spiral/spiral": 1} for n in "ab"}
     )
-    assert labels_from_votes(table, np.array([39.0, 40.0]), SHEET, "debiased") == [None, "spiral"]
+    assert labels_from_votes(table, np.array([39.0, 40.0]), SHEET, "debiased")[0].tolist() == [None, "spiral"]
 
 
 @pytest.mark.parametrize(
@@ -191,3 +195,88 @@ def test_votes_of_real_galaxies(real_data, kind):
             before = found.questions.index(question.leads[0].partition("/")[0])
             assert (found.asked[:, index] <= found.asked[:, before] + 1e-4).all()
     assert (found.asked[:, 0] == total.astype(np.float32)).all()
+
+
+def test_column_names_of_galaxy_zoo_1():
+    names = ["OBJID", "NVOTE", "P_EL", "P_CW", "P_ACW", "P_EDGE", "P_DK", "P_MG", "P_CS", "P_EL_DEBIASED", "UNCERTAIN"]
+    found = vote_columns(names, "fraction")
+    assert sorted(found) == sorted(GZ1.tree.names)
+    assert found["galaxy/anticlockwise"] == "P_ACW"
+    assert vote_columns([name.lower() for name in names], "fraction")["galaxy/merger"] == "p_mg"
+    assert needed_columns(names, "fraction", GZ1.tree) == names[2:8]
+
+
+def test_labels_of_galaxy_zoo_1():
+    rows = {"P_EL": [0.9, 0.1, 0.5, 0.5, 0.85], "P_CW": [0, 0.8, 0.2, 0, 0], "P_ACW": [0, 0.1, 0.1, 0, 0]}
+    rows |= {"P_EDGE": [0.0, 0, 0.2, 0, 0.05], "P_DK": [0.1, 0, 0, 0.1, 0.1], "P_MG": [0.0, 0, 0, 0.4, 0]}
+    votes = pd.DataFrame(rows)
+    total = np.array([30.0, 30, 30, 30, 9])
+    labels, rivals = labels_from_votes(votes, total, GZ1, "fraction")
+    assert labels.tolist() == ["elliptical", "clockwise spiral", None, "merger", None]
+    assert (rivals == "").all()
+    found = votes_of(vote_table(votes, total, GZ1.tree, "fraction"))
+    assert found.answers == GZ1.tree.names
+    np.testing.assert_allclose(found.fractions.sum(axis=1), 1, rtol=1e-6)
+
+
+def decals(suffix="", **rows):
+    """Galaxies of the tables of Galaxy Zoo DECaLS by fractions, and by the people asked."""
+    names = {"smooth-or-featured": "smooth featured-or-disk artifact", "disk-edge-on": "yes no"}
+    names |= {"has-spiral-arms": "yes no", "bar": "strong weak no", "bulge-size": "dominant large moderate small none"}
+    names |= {"how-rounded": "round in-between cigar-shaped", "edge-on-bulge": "boxy none rounded"}
+    names |= {"spiral-winding": "tight medium loose", "spiral-arm-count": "1 2 3 4 more-than-4 cant-tell"}
+    names |= {"merging": "none minor-disturbance major-disturbance merger"}
+    frame = {}
+    for question, answers in names.items():
+        frame[f"{question}{suffix}_total-votes"] = [row.get(f"{question}/asked", 0.0) for row in rows.values()]
+        for answer in answers.split():
+            values = [row.get(f"{question}/{answer}", 0.0) for row in rows.values()]
+            frame[f"{question}{suffix}_{answer}"] = [40 * value for value in values]
+            frame[f"{question}{suffix}_{answer}_fraction"] = frame[f"{question}{suffix}_{answer}_debiased"] = values
+    return pd.DataFrame(frame)
+
+
+SPIRAL = {"smooth-or-featured/featured-or-disk": 0.9, "smooth-or-featured/asked": 40, "disk-edge-on/no": 0.9}
+SPIRAL |= {"disk-edge-on/asked": 36, "has-spiral-arms/yes": 0.9, "has-spiral-arms/asked": 32, "bar/no": 0.8}
+SPIRAL |= {"bar/asked": 32, "spiral-winding/tight": 0.7, "spiral-winding/asked": 29, "merging/asked": 39}
+ROUND = {"smooth-or-featured/smooth": 0.8, "smooth-or-featured/asked": 40}
+ROUND |= {"how-rounded/round": 0.9, "how-rounded/asked": 32}
+
+
+@pytest.mark.parametrize("suffix", ["", "-dr5", "-dr8"])
+@pytest.mark.parametrize("kind", ["fraction", "debiased"])
+def test_labels_of_galaxy_zoo_decals(suffix, kind):
+    votes = decals(
+        suffix,
+        spiral=SPIRAL,
+        round=ROUND,
+        merging_spiral=SPIRAL | {"merging/merger": 0.6},
+        too_few_asked=SPIRAL | {"spiral-winding/asked": 9},
+        plain=SPIRAL | {"bar/no": 0.4},
+        disturbed=ROUND | {"merging/major-disturbance": 0.5, "merging/asked": 40},
+    )
+    assert sorted(vote_columns(list(votes.columns), kind)) == sorted(DECALS.tree.names)
+    total = total_votes(votes, DECALS.tree)
+    assert total.tolist() == [40.0] * 6
+    labels, rivals = labels_from_votes(votes, total, DECALS, kind)
+    spiral, smooth = "Unbarred Tight Spiral Galaxies", "Round Smooth Galaxies"
+    assert labels.tolist() == [spiral, smooth, "Merging Galaxies", None, None, "Disturbed Galaxies"]
+    assert rivals.tolist() == ["", "", spiral, "", "", smooth]
+    assert people_asked(votes, "spiral_winding", total, DECALS.tree).tolist() == [29, 0, 29, 9, 29, 0]
+    assert vote_columns(list(votes.columns), TOTAL)["how_rounded"] == f"how-rounded{suffix}_total-votes"
+
+
+def test_predicted_fractions_of_galaxy_zoo_desi_need_one_number_of_people():
+    votes = decals(spiral=SPIRAL, round=ROUND).filter(like="_fraction")
+    assert total_votes(votes, DECALS.tree) is None
+    total = np.full(2, 100.0)
+    labels, _ = labels_from_votes(votes, total, DECALS, "fraction")
+    assert labels.tolist() == ["Unbarred Tight Spiral Galaxies", "Round Smooth Galaxies"]
+    asked = people_asked(votes, "spiral_winding", total, DECALS.tree)
+    assert asked == pytest.approx([100 * 0.9 * 0.9 * 0.9, 0])
+
+
+def test_votes_of_two_campaigns_in_one_table():
+    votes = pd.concat([decals("-dr5", a=SPIRAL), decals("-dr8", a=SPIRAL)], axis=1)
+    with pytest.raises(GalaxAlignError, match="smooth-or-featured-dr8_smooth_fraction' are both fraction votes"):
+        vote_columns(list(votes.columns), "fraction")

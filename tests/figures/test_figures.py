@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from galaxalign.data.labels import label_table
+from galaxalign.data.leaks import write_leaks
 from galaxalign.data.store import read_store
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run
@@ -18,6 +20,8 @@ from galaxalign.figures.comparison import comparison
 from galaxalign.figures.confusion import confusion_matrices
 from galaxalign.figures.few_labels import few_labels, read_seeds
 from galaxalign.figures.galaxies import galaxy_plate, reject_plate
+from galaxalign.figures.labels import label_counts
+from galaxalign.figures.leaks import leak_plate
 from galaxalign.figures.learning import learning_curves, read_histories
 from galaxalign.figures.living import living_symbols
 from galaxalign.figures.map import STAR, embedding_map, push_apart
@@ -133,6 +137,41 @@ def test_reject_plate_with_and_without_rejects(folder, store):
         words_of(figure)
         assert pictures(figure) == shown
         assert f"{rejected} of 200 images rejected" in said(figure)
+
+
+def test_label_counts_with_and_without_conflicts(folder):
+    store = read_store(write_store(folder / "labels.h5", rejected=7))
+    rivals = np.full(200, "", dtype=object)
+    figure = label_counts(label_table(store, rivals), NAMES)
+    words_of(figure)
+    assert len(figure.axes) == 1
+    assert said(figure).count("50") >= len(NAMES)
+    assert all(word in said(figure) for word in ("train", "validation", "test", "rejected", "(no class)"))
+    assert "unused" not in said(figure)
+    rivals[3:90:4] = "Round | Cigar"
+    figure = label_counts(label_table(store, rivals), NAMES)
+    words_of(figure)
+    assert "(22 of 200 galaxies)" in said(figure)
+    cells = figure.axes[1].images[0].get_array()
+    assert cells.shape == (4, 4)
+    assert cells[3].tolist() == [22, 22, 0, 0]
+
+
+def test_leak_plate_shows_pairs_and_frames_those_that_leak(folder, store):
+    write_leaks(store, radius=60, seed=0, table=folder / "leaks.tsv")
+    leaks = pd.read_csv(folder / "leaks.tsv", sep="\t")
+    figure = leak_plate(store, leaks)
+    words_of(figure)
+    assert pictures(figure) == 32
+    assert "Most alike by their pictures" in said(figure)
+    assert "Closest on the sky" in said(figure)
+    # All galaxies of a class are one picture here, at one place of the sky.
+    assert said(figure).count("0 % differ, 0″") >= 8
+    assert sum(panel.axison for panel in figure.axes) == 32
+    figure = leak_plate(store, leaks[leaks["by"] == "picture"][:3].assign(leak=False, separation=np.nan))
+    words_of(figure)
+    assert (pictures(figure), sum(panel.axison for panel in figure.axes)) == (6, 0)
+    assert "no galaxies in different splits" in said(leak_plate(store, leaks[:0]))
 
 
 def test_learning_curves_join_both_stages(folder):

@@ -132,7 +132,7 @@ def test_sheets_hold_the_labels_of_the_real_catalogues(real_data):
 def test_each_class_of_gz2_has_enough_real_galaxies(real_data):
     votes = pd.read_csv(real_data / "gz2/catalog.csv")
     sheet = read_sheet(ROOT / "config/morphology/gz2.yaml")
-    labels = labels_from_votes(votes, votes["total_classifications"].to_numpy(np.float64), sheet, "debiased")
+    labels, _ = labels_from_votes(votes, votes["total_classifications"].to_numpy(np.float64), sheet, "debiased")
     counts = Counter(labels)
     assert {counts[label] >= 25 for label in sheet.labels} == {True}
     assert counts[None] < 0.3 * len(votes)

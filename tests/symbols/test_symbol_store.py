@@ -49,7 +49,7 @@ def test_a_decision_tree_brings_each_of_its_symbols_once(tmp_path):
     np.testing.assert_array_equal(drawn.tree.images[own], drawn.images[row])
     np.testing.assert_array_equal(drawn.tree.views[own], drawn.views[row])
     assert {path.stem for path in (tmp_path / "a/symbols").iterdir()} == {*drawn.names, *tree.symbols}
-    assert read_symbols(write(tmp_path / "b")).tree is None
+    assert read_symbols(write(tmp_path / "b", sheet=ROOT / "config/morphology/galaxymnist.yaml")).tree is None
 
 
 def test_attributes_name_classes_hand_and_code(tmp_path):

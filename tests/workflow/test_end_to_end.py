@@ -18,7 +18,7 @@ DATASETS = {
     "simulated_field": {"source": {"simulated": {"galaxies": 12, "pixels": 64}}},
 }
 FIGURES = [
-    *("galaxies", "rejects", "living_symbols", "learning_curves"),
+    *("labels", "galaxies", "rejects", "leaks", "living_symbols", "learning_curves"),
     *("confusion", "comparison", "embedding_map", "retrieval"),
 ]
 
@@ -37,7 +37,7 @@ def rules_to_run(folder: Path, *overlays: str) -> set[str]:
     """The rules that a dry-run would run."""
     done = snakemake(folder, "-n", "--configfile", "small.yaml", *overlays)
     assert done.returncode == 0, done.stdout[-3000:]
-    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, re.MULTILINE))
+    return set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stdout, re.MULTILINE))
 
 
 def test_every_product_is_made(made):
@@ -174,7 +174,7 @@ def test_broken_images_are_flagged_and_too_many_fail_by_name(made):
     assert done.returncode == 0, done.stdout[-3000:]
     rejects = pd.read_csv(made / "results/own/rejects.tsv", sep="\t")
     assert rejects["id"].tolist() == broken
-    assert rejects["flag"].tolist() == ["truncated", "blank", "blank"]
+    assert rejects["flag"].tolist() == ["truncated", "blank", "edge"]
     assert (made / "results/figures/own/rejects.png").stat().st_size > 5000
 
     write_overlay(made / "strict.yaml", {"data": {"max_rejected": 0.01}})

@@ -3,6 +3,31 @@ def dataset_of(wildcards):
     return dataset_settings(config, wildcards.dataset)
 
 
+def picture_settings_of(wildcards):
+    """What of a data set's settings decides how an image becomes a picture."""
+    elsewhere = {"split", "max_blank", "max_rejected", "shard_size"}
+    settings = dataset_of(wildcards)["data"]
+    return {key: value for key, value in settings.items() if key not in elsewhere}
+
+
+def shards_of(pattern):
+    """The shards of a data set, files of a pattern; none where its galaxies fit into one file.
+
+    How many there are is known once the manifest is there, hence the checkpoint.
+    """
+
+    def shards(wildcards):
+        from galaxalign.data.rows import shard_names
+
+        manifest = checkpoints.manifest.get(dataset=wildcards.dataset).output.manifest
+        size = dataset_of(wildcards)["data"]["shard_size"]
+        return collect(
+            pattern, dataset=wildcards.dataset, shard=shard_names(Path(manifest), size)
+        )
+
+    return shards
+
+
 def sheet_of(wildcards):
     """Class sheet of a data set."""
     return (
@@ -62,15 +87,27 @@ def pictures_of(wildcards):
     source = dataset_of(wildcards)["source"]
     if "simulated" in source:
         return [f"<results>/{wildcards.dataset}/raw/images"]
-    return [] if "catalogue" in source else inputs_of(wildcards)
+    if "legacy_survey" in source:
+        return [f"<results>/{wildcards.dataset}/raw/{CUTOUTS}"]
+    return [] if {"catalogue", "tiles"} & set(source) else inputs_of(wildcards)
+
+
+def tile_files_of(wildcards):
+    """Digest of the names of a data set's tiles, so that another tile is noticed."""
+    pattern = dataset_of(wildcards)["source"]["tiles"]["tiles"]
+    names = json.dumps(find_tiles(pattern, bands_of(wildcards)))
+    return hashlib.sha256(names.encode()).hexdigest()[:12]
+
+
+def fingerprints_of(wildcards):
+    """The fingerprints of a data set's pictures, where those of the same sky must stay in one split."""
+    asked = dataset_of(wildcards)["data"]["split"]["duplicates"]
+    return f"<results>/{wildcards.dataset}/fingerprints.parquet" if asked else []
 
 
 def bands_of(wildcards):
     """Bands that a data set's colours are made of."""
-    colours = dataset_of(wildcards)["data"]["stretch"]["colours"]
-    return sorted(
-        {band for weights in colours.values() for band in weights if weights[band]}
-    )
+    return colour_bands(dataset_of(wildcards)["data"])
 
 
 def compared_runs():
@@ -81,7 +118,8 @@ def compared_runs():
 def figures_of_all(wildcards):
     """Every figure of every active data set."""
     names = [
-        *("galaxies", "rejects", "living_symbols", "learning_curves"),
+        *("labels", "galaxies", "rejects", "leaks"),
+        *("living_symbols", "learning_curves"),
         *("confusion", "comparison", "embedding_map", "retrieval"),
         *(["few_labels"] if config["sweeps"] else []),
     ]

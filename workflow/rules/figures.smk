@@ -93,6 +93,53 @@ rule figure_rejects:
         "../scripts/figures_rejects.py"
 
 
+rule figure_labels:
+    """Galaxies of each class, and conflicts of their rules."""
+    input:
+        table=rules.labels.output.table,
+        sheet=sheet_of,
+        tree=tree_of,
+        caption="workflow/report/labels.rst",
+    output:
+        png=report(
+            "<results>/figures/{dataset}/labels.png",
+            caption="../report/labels.rst",
+            category="Data",
+            labels={"data set": "{dataset}", "figure": "Labels"},
+        ),
+        pdf="<results>/figures/{dataset}/labels.pdf",
+    log:
+        "<logs>/figure_labels/{dataset}.log",
+    localrule: True
+    params:
+        code=code("figures.labels"),
+    script:
+        "../scripts/figures_labels.py"
+
+
+rule figure_leaks:
+    """Galaxies in different splits that are most alike."""
+    input:
+        table=rules.leaks.output.table,
+        images=rules.images.output.images,
+        caption="workflow/report/leaks.rst",
+    output:
+        png=report(
+            "<results>/figures/{dataset}/leaks.png",
+            caption="../report/leaks.rst",
+            category="Data",
+            labels={"data set": "{dataset}", "figure": "Leaks"},
+        ),
+        pdf="<results>/figures/{dataset}/leaks.pdf",
+    log:
+        "<logs>/figure_leaks/{dataset}.log",
+    localrule: True
+    params:
+        code=code("figures.leaks"),
+    script:
+        "../scripts/figures_leaks.py"
+
+
 rule figure_learning_curves:
     """Loss and validation score of all runs by epoch."""
     input:

@@ -1,8 +1,31 @@
+rule shard_for_predictions:
+    """The pictures of some galaxies of a data set that has too many for one file."""
+    input:
+        model=config["predictions"]["model"],
+        manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
+    output:
+        shard="<results>/predictions/{dataset}/shards/{shard}.h5",
+    log:
+        "<logs>/shard_for_predictions/{dataset}/{shard}.log",
+    benchmark:
+        "<benchmarks>/shard_for_predictions/{dataset}/{shard}.tsv"
+    threads: 4
+    params:
+        settings=picture_settings_of,
+        max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
+        shard_size=lambda wildcards: dataset_of(wildcards)["data"]["shard_size"],
+        code=code("data.shards"),
+    script:
+        "../scripts/search_shard.py"
+
+
 rule images_for_predictions:
     """The pictures of a data set, made as those that the model was trained on."""
     input:
         model=config["predictions"]["model"],
         manifest=rules.manifest.output.manifest,
+        shards=shards_of("<results>/predictions/{dataset}/shards/{shard}.h5"),
         pictures=pictures_of,
         sheet=sheet_of,
     output:
@@ -14,9 +37,10 @@ rule images_for_predictions:
         "<benchmarks>/images_for_predictions/{dataset}.tsv"
     threads: 4
     params:
+        settings=picture_settings_of,
         max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
         max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
-        code=code("data.store"),
+        code=code("data.building"),
     script:
         "../scripts/search_images.py"
 
@@ -69,10 +93,24 @@ rule predictions:
     localrule: True
 
 
+use rule shard_for_predictions as shard_for_search with:
+    input:
+        model=config["similar"]["model"],
+        manifest=rules.manifest.output.manifest,
+        pictures=pictures_of,
+    output:
+        shard="<results>/similar/{dataset}/shards/{shard}.h5",
+    log:
+        "<logs>/shard_for_search/{dataset}/{shard}.log",
+    benchmark:
+        "<benchmarks>/shard_for_search/{dataset}/{shard}.tsv"
+
+
 use rule images_for_predictions as images_for_search with:
     input:
         model=config["similar"]["model"],
         manifest=rules.manifest.output.manifest,
+        shards=shards_of("<results>/similar/{dataset}/shards/{shard}.h5"),
         pictures=pictures_of,
         sheet=sheet_of,
     output:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxalign.data.download import download
+from galaxalign.data.download import CHECKSUMS, download
 from galaxalign.logs import log_to
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if __name__ == "__main__":
     with log_to(snakemake.log[0]):
         download(
             url=snakemake.params.settings["url"],
-            sha256=snakemake.params.settings["sha256"],
+            checksums={
+                name: snakemake.params.settings[name] for name in CHECKSUMS if name in snakemake.params.settings
+            },
             path=Path(snakemake.output.file),
             attempts=5,
             pause=2.0,

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galaxalign.data.building import build_store
 from galaxalign.data.pictures import ImageRecipe
-from galaxalign.data.store import build_store
 from galaxalign.logs import log_to
 from galaxalign.symbols.sheet import read_sheet
 
@@ -16,11 +16,12 @@ if __name__ == "__main__":
         sheet = read_sheet(Path(snakemake.input.sheet))
         build_store(
             manifest=Path(snakemake.input.manifest),
+            shards=[Path(shard) for shard in snakemake.input.shards],
             classes=sheet.labels,
             names=sheet.names,
             recipe=ImageRecipe.from_dict(snakemake.params.settings),
-            max_blank=snakemake.params.settings["max_blank"],
-            max_rejected=snakemake.params.settings["max_rejected"],
+            max_blank=snakemake.params.max_blank,
+            max_rejected=snakemake.params.max_rejected,
             dataset=snakemake.wildcards.get("dataset"),
             workers=snakemake.threads,
             images=Path(snakemake.output.images),

@@ -19,5 +19,7 @@ if __name__ == "__main__":
             split=SplitRule(**snakemake.params.split),
             bands=snakemake.params.bands,
             max_rejected=snakemake.params.max_rejected,
+            fingerprints=Path(snakemake.input.fingerprints) if snakemake.params.split["duplicates"] else None,
             manifest=Path(snakemake.output.manifest),
+            rejects_if_failed=Path(snakemake.log[0]).with_suffix(".rejects.tsv"),
         )

@@ -1,9 +1,10 @@
-"""Read the images of a data set as those were read that a model was trained on."""
+"""Make pictures of a data set's images as those were made that a model was trained on."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxalign.data.store import build_store
+from galaxalign.data.building import build_store
+from galaxalign.data.pictures import ImageRecipe
 from galaxalign.logs import log_to
 from galaxalign.search.prediction import image_recipe_of
 from galaxalign.symbols.sheet import read_sheet
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with log_to(snakemake.log[0]):
         sheet = read_sheet(Path(snakemake.input.sheet))
+        own = ImageRecipe.from_dict(snakemake.params.settings)
         build_store(
             manifest=Path(snakemake.input.manifest),
+            shards=[Path(shard) for shard in snakemake.input.shards],
             classes=sheet.labels,
             names=sheet.names,
-            recipe=image_recipe_of(Path(snakemake.input.model)),
+            recipe=image_recipe_of(Path(snakemake.input.model)).applied_to(own),
             max_blank=snakemake.params.max_blank,
             max_rejected=snakemake.params.max_rejected,
             dataset=snakemake.wildcards.get("dataset"),

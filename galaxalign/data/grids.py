@@ -1,0 +1,205 @@
+"""Pixel grids on the sky: where a position lies in a FITS image, and which pixels a cutout around it takes."""
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+# Header cards that say where pixels lie on the sky, distortions included.
+_SKY = re.compile(
+    r"(NAXIS\d?|WCSAXES|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|(CD|PC)\d_\d|PC00\d00\d|PV\d_\d+|PS\d_\d+"
+    r"|(A|B|AP|BP)_(\d_\d|ORDER|DMAX)|LONPOLE|LATPOLE|RADE?C?SYS|EQUINOX|EPOCH|CPDIS\d|D2IM.*|DP\d.*)"
+)
+# The step of the numerical derivative, degrees.
+_STEP = 1 / 3600
+# A position is on a grid if the way to its pixel and back brings no more than this aside, degrees: polynomial
+# distortions may fold far-off sky into the image.
+_ASIDE = 0.1 / 3600
+
+
+class NoGrid(ValueError):
+    """A header that does not say where its pixels lie on the equatorial sky."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The pixels of an image, its sky as ICRS or FK5 of J2000.
+
+    Attributes
+    ----------
+    wcs : of the two celestial axes.
+    width, height : pixels.
+    """
+
+    wcs: WCS
+    width: int
+    height: int
+
+    @classmethod
+    def from_header(cls, header: fits.Header) -> "Grid":
+        """The grid of an image with at least two axes, of which the first two are on the sky.
+
+        Raises
+        ------
+        NoGrid
+            No celestial axes, others than right ascension and declination of J2000, or a distortion by tables.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                wcs = WCS(header, naxis=2)
+                wcs.wcs.set()
+        except Exception as error:  # astropy raises a score of kinds, bare ValueError and AssertionError among them
+            raise NoGrid(f"its WCS cannot be read ({' '.join(str(error).split())})") from error
+        if not wcs.has_celestial:
+            raise NoGrid("its header has no celestial WCS")
+        axes = wcs.wcs.lngtyp.strip(), wcs.wcs.lattyp.strip()
+        old = wcs.wcs.radesys.strip() in {"FK4", "FK4-NO-E"} or wcs.wcs.equinox < 1984
+        if axes != ("RA", "DEC") or old:
+            system = "B1950" if old else " and ".join(axes)
+            raise NoGrid(f"its WCS is in {system}, not in RA and DEC of J2000")
+        return cls(wcs=wcs, width=int(header["NAXIS1"]), height=int(header["NAXIS2"]))
+
+    def pixels(self, ra: Numbers, dec: Numbers) -> tuple[Numbers, Numbers]:
+        """Where positions lie, x and y from 0 at the middle of the first pixel; not a number where they have no pixel.
+
+        Parameters
+        ----------
+        ra, dec
+            Degrees, shape (N,).
+        """
+        x, y = self._pixels(ra, dec)
+        aside = np.linalg.norm(unit_vectors(*self.sky(x, y)) - unit_vectors(ra, dec), axis=-1)
+        lost = ~(aside < np.radians(_ASIDE))
+        return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+
+    def sky(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+        """Right ascension and declination of pixels, degrees; the inverse of `pixels`."""
+        return _transformed(self.wcs.all_pix2world, x, y)
+
+    def _pixels(self, ra: Numbers, dec: Numbers) -> tuple[Numbers, Numbers]:
+        return _transformed(partial(self.wcs.all_world2pix, quiet=True), ra, dec)
+
+    def axes(self, ra: Numbers, dec: Numbers) -> Numbers:
+        """Degrees on the sky per pixel at positions, ((east per x, east per y), (north per x, north per y)).
+
+        Taken where the galaxy is, since north turns within a tile near a pole and distortions change the scale.
+
+        Returns
+        -------
+        Shape (N, 2, 2); not a number where a position has no pixel.
+        """
+        alpha, delta = np.radians(ra), np.radians(dec)
+        nil = np.zeros_like(alpha)
+        east = np.stack([-np.sin(alpha), np.cos(alpha), nil], axis=-1)
+        north = np.stack([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)], axis=-1)
+        here, step = unit_vectors(ra, dec), np.radians(_STEP)
+        columns = []
+        for direction in (east, north):
+            ahead = np.stack(self._pixels(*positions(here + step * direction)), axis=-1)
+            behind = np.stack(self._pixels(*positions(here - step * direction)), axis=-1)
+            columns.append((ahead - behind) / (2 * _STEP))
+        per_degree = np.stack(columns, axis=-1)
+        (x_east, x_north), (y_east, y_north) = np.moveaxis(per_degree, 0, -1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = np.array([[y_north, -x_north], [-y_east, x_east]]) / (x_east * y_north - x_north * y_east)
+        per_pixel: Numbers = np.moveaxis(inverse, -1, 0)
+        return per_pixel
+
+    def circle(self) -> tuple[float, float, float]:
+        """Right ascension, declination and radius, in degrees, of a circle on the sky that holds the image."""
+        across, up = self.width, self.height
+        x = np.array([across / 2, 0, across / 2, across, 0, across, 0, across / 2, across]) - 0.5
+        y = np.array([up / 2, 0, 0, 0, up / 2, up / 2, up, up, up]) - 0.5
+        vectors = unit_vectors(*self.sky(x, y))
+        if not np.isfinite(vectors).all():
+            # Part of the image lies beyond the sky, as in maps of all of it.
+            return 0.0, 0.0, 180.0
+        ra, dec = positions(vectors[:1])
+        chord = np.linalg.norm(vectors - vectors[0], axis=-1).max()
+        return float(ra[0]), float(dec[0]), float(np.degrees(2 * np.arcsin(min(1.0, chord / 2))))
+
+
+def _transformed(transform: Callable[..., Any], first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
+    """Both coordinates as a transform of astropy's gives them; not a number where it gives none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            one, other = transform(first, second, 0, ra_dec_order=True)
+        except ValueError:
+            # What wcslib raises for numbers that describe no plane.
+            return np.full_like(first, np.nan), np.full_like(second, np.nan)
+    return np.asarray(one, np.float64), np.asarray(other, np.float64)
+
+
+def unit_vectors(ra: Numbers, dec: Numbers) -> Numbers:
+    """Positions in degrees as points on the unit sphere, shape (N, 3)."""
+    alpha, delta = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)], axis=-1)
+
+
+def positions(vectors: Numbers) -> tuple[Numbers, Numbers]:
+    """Right ascension from 0 to 360 and declination, in degrees, of directions of any length, shape (N, 3)."""
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
+def sides(axes: Numbers, arcsec: Numbers) -> NDArray[np.int64]:
+    """Pixels along the side of square cutouts, at least 1; 0 where the scale is not known.
+
+    Parameters
+    ----------
+    axes
+        As `Grid.axes` gives them, shape (N, 2, 2).
+    arcsec
+        Fields of view, shape (N,).
+    """
+    pixel = 3600 * np.sqrt(np.abs(axes[..., 0, 0] * axes[..., 1, 1] - axes[..., 0, 1] * axes[..., 1, 0]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        number = np.rint(arcsec / pixel)
+    return np.where(np.isfinite(number), np.maximum(number, 1), 0).astype(np.int64)
+
+
+def starts(place: Numbers, side: NDArray[np.int64]) -> NDArray[np.int64]:
+    """First pixel along one axis of cutouts around places: the middle of a cutout is at most half a pixel away."""
+    # A millionth of a pixel decides nothing, or ties would fall as the last digit of a computer has it.
+    first = np.ceil(np.round(place - side / 2, 6))
+    return np.where(np.isfinite(place), first, -(2**31)).astype(np.int64)
+
+
+def sky_header(header: fits.Header) -> str:
+    """What of a header says where its pixels lie, as a text that `fits.Header.fromstring` reads."""
+    cards = [card for card in header.cards if _SKY.fullmatch(card.keyword)]
+    return str(fits.Header(cards).tostring(sep="\n", endcard=False, padding=False))
+
+
+def first_image(units: fits.HDUList) -> Any:
+    """The first unit of an open file that is an image with two axes or more; raises `OSError` where there is none."""
+    for unit in units:
+        if getattr(unit, "is_image", False) and unit.header.get("NAXIS", 0) >= 2:
+            return unit
+    raise OSError("it has no image")
+
+
+def image_header(path: Path) -> fits.Header:
+    """The header of the first image of a FITS file; no pixel is read.
+
+    Raises
+    ------
+    OSError
+        The file is none, or has no image.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(path, lazy_load_hdus=True) as units:
+            return first_image(units).header.copy()

@@ -1,0 +1,78 @@
+"""Which way the sky lies in an image, and how it is turned upright."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxalign.data.units import Value
+
+# Degrees per pixel, ((east per x, east per y), (north per x, north per y)).
+UPRIGHT = np.array([[-1.0, 0.0], [0.0, 1.0]])
+
+
+def celestial_axes(header: dict[str, Value]) -> tuple[int, int] | None:
+    """FITS numbers of the axes of longitude and latitude, or None where the header names no such pair."""
+    found: dict[str, int] = {}
+    for axis in range(1, 10):
+        kind = str(header.get(f"CTYPE{axis}", "")).strip().upper().partition("-")[0]
+        if kind == "RA" or kind[1:] in ("LON", "LN"):
+            found.setdefault("longitude", axis)
+        elif kind == "DEC" or kind[1:] in ("LAT", "LT"):
+            found.setdefault("latitude", axis)
+    return (found["longitude"], found["latitude"]) if len(found) == 2 else None
+
+
+def sky_axes(header: dict[str, Value]) -> NDArray[np.float64]:
+    """Degrees on the sky per pixel, ((east per x, east per y), (north per x, north per y)), x right and y up.
+
+    By CDi_j, or else by CDELTi with PCi_j or CROTAi (Greisen & Calabretta 2002, A&A 395, 1061).  A header without a
+    celestial pair of axes, or whose numbers describe no plane, is taken as north up, east to the left.
+    """
+    pair = celestial_axes(header)
+    if pair is None:
+        return UPRIGHT
+    columns = sorted(pair)
+    matrix = np.array([[_linear(header, row, column, pair) for column in columns] for row in pair])
+    return matrix if np.isfinite(matrix).all() and np.linalg.det(matrix) != 0 else UPRIGHT
+
+
+def _linear(header: dict[str, Value], row: int, column: int, pair: tuple[int, int]) -> float:
+    """Degrees along a world axis per pixel along an image axis."""
+
+    def number(keyword: str, default: float) -> float:
+        value = header.get(keyword, default)
+        return default if isinstance(value, str) else float(value)
+
+    if any(f"CD{i}_{j}" in header for i in pair for j in pair):
+        return number(f"CD{row}_{column}", 0.0)
+    step = number(f"CDELT{row}", 1.0)
+    turn = math.radians(number(f"CROTA{pair[1]}", 0.0))
+    if turn and math.isfinite(turn) and not any(f"PC{i}_{j}" in header for i in pair for j in pair):
+        if row == column:
+            return step * math.cos(turn)
+        other = number(f"CDELT{column}", 1.0)
+        return (-1 if row == pair[0] else 1) * other * math.sin(turn)
+    return step * number(f"PC{row}_{column}", float(row == column))
+
+
+def orient(planes: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Planes (B, y, x) with y up as planes (B, row, column) with row 0 north and column 0 east.
+
+    Only quarter turns and a mirror are used, so no pixel is resampled, nor copied: what is returned is a view.
+    The mirror is applied where the WCS is left-handed (its determinant is positive): a mirrored sky would turn
+    clockwise spirals into anticlockwise ones.
+
+    Parameters
+    ----------
+    planes
+        Shape (B, H, W), as FITS stores them.
+    axes
+        As `sky_axes` gives them.
+    """
+    if np.linalg.det(axes) > 0:
+        planes, axes = planes[:, :, ::-1], axes * np.array([-1.0, 1.0])
+    # Direction of north, anticlockwise from up, in quarter turns.
+    north_x, north_y = axes[1]
+    turns = round(np.degrees(np.arctan2(-north_x, north_y)) / 90) % 4
+    return np.rot90(planes[:, ::-1], -turns, axes=(1, 2))

@@ -1,0 +1,52 @@
+"""Names of tile files: patterns with wild cards, and the tiles whose files fit them."""
+
+import glob
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+BAND = "{band}"
+_WILD = re.compile(r"(\*\*/|\*\*|\*|\?)")
+
+
+def find_tiles(pattern: str, bands: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Tiles and their files: locator, with ``{band}`` left in it, to band to path; the band of a cube is "".
+
+    Parameters
+    ----------
+    pattern
+        Path with ``*`` (within a folder), ``**`` (across folders), ``?``, and ``{band}`` where each band is a file.
+    bands
+        What ``{band}`` stands for.
+    """
+    tiles: dict[str, dict[str, str]] = defaultdict(dict)
+    for band in bands if BAND in pattern else ("",):
+        wild = _expression(pattern, band)
+        for path in sorted(_paths(pattern, band)):
+            if match := wild.fullmatch(path):
+                tiles[_locator(pattern, match.groups())][band] = path
+    return dict(sorted(tiles.items()))
+
+
+def has_tile(pattern: str, band: str) -> bool:
+    """Whether there is any file of a band."""
+    return next(_paths(pattern, band), None) is not None
+
+
+def _paths(pattern: str, band: str) -> Iterator[str]:
+    plain = pattern.replace("[", "[[]").replace(BAND, glob.escape(band))
+    # Not Path.glob, which writes paths anew: a locator keeps the pattern's own text.
+    return glob.iglob(plain, recursive=True)  # noqa: PTH207
+
+
+def _expression(pattern: str, band: str) -> re.Pattern[str]:
+    """The regular expression of a pattern's paths, a group for each of its wild cards."""
+    kinds = {"**/": "((?:[^/]+/)*)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
+    parts = _WILD.split(pattern.replace(BAND, "\0"))
+    return re.compile("".join(kinds.get(part) or re.escape(part).replace("\0", re.escape(band)) for part in parts))
+
+
+def _locator(pattern: str, found: Sequence[str]) -> str:
+    """A pattern with what its wild cards stand for."""
+    words = iter(found)
+    return _WILD.sub(lambda match: next(words), pattern)

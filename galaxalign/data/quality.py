@@ -1,0 +1,205 @@
+"""Whether a picture can be judged by anybody: blank, cut by an edge, saturated, empty, or of another galaxy."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Cells on a side, about, in which light is summed before a source is looked for.
+CELLS = 32
+# A cell's noise is at least this, in grey levels: a black sky has none, but JPEG has steps.
+LEAST_NOISE = 1.0
+# A channel of 8 bits so near its end is as bright as JPEG leaves white.
+WHITE = 250
+# Of a row or a column so many pixels apart are looked at, before all are.
+STRIDE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Where a flag begins: the section ``data.quality`` of the configuration; 1 turns a share's flag off, 0 a signal's.
+
+    Attributes
+    ----------
+    max_edge : share of the picture beyond the survey's edge: rows and columns without data, from a side on.
+    max_saturated : share of the middle (half of the side) that is as bright as it can be.
+    min_signal : signal-to-noise, in a cell, from which something is a source.
+    max_offset : distance from the middle to the nearest source, as a share of the side.
+    """
+
+    max_edge: float
+    max_saturated: float
+    min_signal: float
+    max_offset: float
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Quality":
+        """Read the configuration's ``data.quality``, which is also `to_dict`'s layout."""
+        return cls(**{key: float(value) for key, value in settings.items()})
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain numbers, for JSON."""
+        return asdict(self)
+
+
+# No flag beyond those of blank and constant pictures.
+LENIENT = Quality(max_edge=1.0, max_saturated=1.0, min_signal=0.0, max_offset=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What of an image has data: shares of pixels without, of the image beyond an edge, and of its middle at the top.
+
+    `constant` is the value of a band that has no other, or None.
+    """
+
+    blank: float
+    edge: float
+    saturated: float
+    constant: float | None
+
+
+def measure_flux(flux: NDArray[np.float32]) -> Coverage:
+    """Coverage of flux (B, H, W): a pixel has no data where it is not a number or exactly 0, in the worst band.
+
+    A band is saturated where its greatest value repeats, as beyond a detector's full well.
+    """
+    height, width = flux.shape[1:]
+    area = height * width
+    with np.errstate(all="ignore"):
+        counts = [np.count_nonzero(plane) for plane in flux]
+        if math.isfinite(flux.sum()):
+            known = None if min(counts) == area else flux != 0
+            top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
+        else:
+            known = np.isfinite(flux) & (flux != 0)
+            counts = [np.count_nonzero(plane) for plane in known]
+            top, bottom = (
+                limit(flux, axis=(1, 2), where=known, initial=start)
+                for limit, start in ((np.max, -np.inf), (np.min, np.inf))
+            )
+    middle = flux[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
+    at_top = [np.count_nonzero(plane == limit) for plane, limit in zip(middle, top, strict=True)]
+    flat = np.flatnonzero((top == bottom) & (top != 0))
+    return Coverage(
+        blank=1 - min(counts) / area,
+        edge=0.0 if known is None else _beyond_edge(known.all(axis=0)),
+        saturated=max((count if count > 1 else 0) for count in at_top) / middle[0].size,
+        constant=float(top[flat[0]]) if flat.size else None,
+    )
+
+
+def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
+    """Coverage of a picture (H, W, 3): rows and columns of a single colour have no data.
+
+    Single black pixels say nothing: the dark sky of an SDSS picture has up to a fifth of them.
+    """
+    height, width = pixels.shape[:2]
+    rows = _vary(pixels)
+    columns = _vary(pixels.transpose(1, 0, 2))
+    middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    bright = middle[middle[:, :, 1] >= WHITE]
+    white = np.count_nonzero(bright.min(axis=1) >= WHITE) / (middle.shape[0] * middle.shape[1])
+    lowest, highest = int(pixels.min()), int(pixels.max())
+    return Coverage(
+        blank=1 - rows.mean() * columns.mean(),
+        edge=_beyond_lines(rows, columns),
+        saturated=white,
+        constant=float(lowest) if lowest == highest != 0 else None,
+    )
+
+
+def _vary(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether each line (the first axis) has more than one colour."""
+    vary: NDArray[np.bool_] = (pixels[:, STRIDE::STRIDE] != pixels[:, :1]).any(axis=(1, 2))
+    for line in np.flatnonzero(~vary):
+        vary[line] = (pixels[line] != pixels[line, :1]).any()
+    return vary
+
+
+def _beyond_edge(known: NDArray[np.bool_]) -> float:
+    return _beyond_lines(np.asarray(known.any(axis=1)), np.asarray(known.any(axis=0)))
+
+
+def _beyond_lines(rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> float:
+    """Share of the picture outside the rows and columns between the first and the last with data; 0 if none has."""
+    if not rows.any() or not columns.any():
+        return 0.0
+    shares = [(np.flatnonzero(lines)[-1] - np.flatnonzero(lines)[0] + 1) / len(lines) for lines in (rows, columns)]
+    return 1 - float(shares[0] * shares[1])
+
+
+def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, float]:
+    """What stands out from a picture's noise, wherever it is.
+
+    Light is summed in about 32 x 32 cells; the sky is their median, the noise that of the differences
+    between neighbours (1.4826 times their median size over the root of 2), which a large galaxy does not inflate.
+
+    Parameters
+    ----------
+    picture
+        Square, uint8 (S, S, 3).
+    min_signal
+        Signal-to-noise of a source.
+
+    Returns
+    -------
+    The greatest signal-to-noise of a cell; and the distance from the middle of the nearest source, as a share of the
+    side, infinite where there is none.
+    """
+    step = max(1, len(picture) // CELLS)
+    side = len(picture) // step
+    used = side * step
+    start = (len(picture) - used) // 2
+    inner = picture[start : start + used, start : start + used]
+    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.float32)
+    cells = rows.reshape(side, side, step * 3).sum(axis=2) / np.float32(3 * step * step)
+    steps = np.abs(np.diff(cells, axis=1))
+    noise = max(LEAST_NOISE, 1.4826 * float(np.median(steps)) / math.sqrt(2))
+    signal = (cells - np.median(cells)) / noise
+    places = np.argwhere(signal >= min_signal) - (side - 1) / 2
+    distances = np.hypot(places[:, 0], places[:, 1]) / side
+    return float(signal.max()), float(distances.min()) if len(distances) else math.inf
+
+
+def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, quality: Quality) -> tuple[str, str]:
+    """Flag and reason of a picture, both empty where it is good.
+
+    Parameters
+    ----------
+    coverage
+        Of the part of the image that is kept, before it is resized.
+    picture
+        As it is stored, uint8 (S, S, 3).
+    max_blank, quality
+        Where flags begin.
+    """
+    if coverage.constant is not None:
+        return "constant", f"every pixel is {coverage.constant:g}"
+    if coverage.edge > quality.max_edge:
+        return "edge", f"{_percent(coverage.edge)} of it lie beyond an edge, {_percent(quality.max_edge)} are allowed"
+    if coverage.blank > max_blank:
+        return "blank", f"{_percent(coverage.blank)} of its pixels have no data, {_percent(max_blank)} are allowed"
+    if coverage.saturated > quality.max_saturated:
+        return "saturated", (
+            f"{_percent(coverage.saturated)} of its middle are as bright as they can be, "
+            f"{_percent(quality.max_saturated)} are allowed"
+        )
+    if quality.min_signal == 0:
+        return "", ""
+    signal, distance = find_source(picture, quality.min_signal)
+    if signal < quality.min_signal:
+        return "faint", f"its brightest spot is {signal:.1f} times the noise, {quality.min_signal:g} make a source"
+    if distance > quality.max_offset:
+        return "off_centre", (
+            f"its nearest source is {_percent(distance)} of the side from the middle, "
+            f"{_percent(quality.max_offset)} are allowed"
+        )
+    return "", ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

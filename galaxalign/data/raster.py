@@ -1,0 +1,100 @@
+"""Pictures, JPEG, PNG, TIFF and WebP, as red, green and blue of 8 bits."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from galaxalign.data.flags import BadImage
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+# More pixels than any cutout has, and more bytes than any picture of them.
+MAX_PIXELS = 2**25
+MAX_BYTES = 2**28
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture in a file, shape (H, W, 3), turned as its EXIF orientation says, as every viewer shows it.
+
+    The format is told by the content, whatever the name's ending.  Grey becomes red = green = blue; of 16 bits the
+    upper 8 are kept; what is transparent lies on black; palettes and CMYK become the colours they stand for; of
+    several frames the first is taken.  JPEG is decoded by libjpeg-turbo with the exact inverse transform, whose
+    pixels are Pillow's own.
+
+    Raises
+    ------
+    BadImage
+        unreadable, truncated, too_large or depth.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise BadImage("too_large", f"{path} has more than {MAX_BYTES // 2**20} MiB")
+    data = path.read_bytes()
+    quick = _decode_jpeg(data)
+    if quick is not None:
+        return quick
+    with warnings.catch_warnings():
+        # What Pillow finds odd is not for the log of a million pictures; what it refuses is raised.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BadImage("too_large", f"{path} has {image.width} x {image.height} pixels")
+                ImageOps.exif_transpose(image, in_place=True)
+                return _colours(image, path)
+        except BadImage:
+            raise
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise BadImage("too_large", f"{path}: {error}") from error
+        except UnidentifiedImageError as error:
+            if _ends_early(data):
+                raise BadImage("truncated", f"{path} is shorter than its header says") from error
+            raise BadImage("unreadable", f"{path} is no {path.suffix.lstrip('.').upper()} picture") from error
+        # A damaged picture fails in as many ways as there are decoders.
+        except Exception as error:
+            cut = "truncated" in str(error).lower() or _ends_early(data)
+            raise BadImage("truncated" if cut else "unreadable", f"{path}: {error}") from error
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """A plain JPEG, or None for what Pillow should look at: other formats, EXIF, CMYK, whatever is damaged."""
+    if data[:3] != b"\xff\xd8\xff" or b"Exif\0\0" in data[: 2**17]:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in ("YCbCr", "Gray") or not 0 < height * width <= min(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or 0):
+            return None
+        picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError:
+        return None
+    return picture
+
+
+def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode.startswith(("I", "F")):
+        return _deep_grey(image, path)
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        return np.array(Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen).convert("RGB"))
+    return np.array(image.convert("RGB"))
+
+
+def _deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """Grey of 16 bits; its upper 8, as Pillow takes them of colours of 16 bits."""
+    values = np.asarray(image)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 2**16 - 1:
+        raise BadImage("depth", f"{path} holds values from {values.min():g} to {values.max():g}, not 0 to 65535")
+    return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a WebP or a TIFF is shorter than its first bytes say."""
+    if data[:4] == b"RIFF":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return len(data) < int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
+    return False

@@ -1,0 +1,216 @@
+"""Tables of any format: which columns a file has, those that are wanted, and their cells as texts or numbers."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from lzma import LZMAError
+from pathlib import Path
+from typing import Any, TypeVar
+from xml.parsers.expat import ExpatError
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits, votable
+from astropy.io.votable.exceptions import VOTableSpecError
+from astropy.table import Table as AstropyTable
+from astropy.utils.exceptions import AstropyWarning
+from numpy.typing import NDArray
+from yaml import YAMLError
+
+from galaxalign.errors import GalaxAlignError
+
+T = TypeVar("T")
+# Bytes that a byte of a file can stand for at most: deflate reaches 1,032.
+DENSEST = 2000
+# Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
+_INTEGERS: dict[pa.DataType, Any] = {
+    kind: getattr(pd, f"{name}Dtype")()
+    for kind, name in (
+        *((pa.int8(), "Int8"), (pa.int16(), "Int16"), (pa.int32(), "Int32"), (pa.int64(), "Int64")),
+        *((pa.uint8(), "UInt8"), (pa.uint16(), "UInt16"), (pa.uint32(), "UInt32"), (pa.uint64(), "UInt64")),
+    )
+}
+# What the libraries raise on files that are damaged in one way or another.
+_DAMAGED = (
+    *(ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration),
+    *(ArithmeticError, AssertionError, MemoryError, struct.error, zlib.error, LZMAError),
+    *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException, YAMLError),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on disk: the names of its columns, and how to read some of them."""
+
+    path: Path
+    names: tuple[str, ...]
+    _read: Callable[[Sequence[str]], pd.DataFrame]
+
+    def read(self, names: Sequence[str]) -> pd.DataFrame:
+        """The named columns with the types that the file gives them; in text files every cell is a text.
+
+        Raises `GalaxAlignError` where the file is damaged or has no rows.
+        """
+        table = _guarded(lambda: self._read(list(dict.fromkeys(names))), self.path)
+        if len(table) == 0:
+            raise GalaxAlignError(f"catalogue {self.path} has no rows: name a catalogue with galaxies")
+        return table
+
+
+def open_table(path: Path) -> Table:
+    """A table of one of the formats in `FORMATS`, told by the file's name; nothing but its header is read so far as
+    the format allows.
+
+    CSV and TSV (also compressed), ECSV and VOTable hold one table.  Of a FITS file it is the first extension with a
+    table.  Of an HDF5 file its columns are the data sets with one axis, named by their path in the file, and the
+    fields of a compound data set.
+
+    Raises `GalaxAlignError` where the file is missing, of another kind, or damaged.
+    """
+    if not path.is_file():
+        raise GalaxAlignError(f"there is no catalogue {path}: correct the path")
+    name = path.name.lower()
+    suffix = next((suffix for suffix in FORMATS if name.endswith(suffix)), None)
+    if suffix is None:
+        raise GalaxAlignError(f"catalogue {path} ends in {path.suffix!r}: give it as one of {', '.join(FORMATS)}")
+    return _guarded(lambda: FORMATS[suffix](path), path)
+
+
+def _guarded(read: Callable[[], T], path: Path) -> T:
+    """What `read` returns, with all that libraries say of damaged files as one sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # A table that is cut off must not pass for a shorter one.
+            warnings.filterwarnings("error", message=".*truncated", category=AstropyWarning)
+            return read()
+    except (*_DAMAGED, AstropyWarning) as error:
+        raise GalaxAlignError(f"catalogue {path} cannot be read ({' '.join(str(error).split())}): mend it") from error
+
+
+def _open_text(path: Path, separator: str) -> Table:
+    settings: dict[str, Any] = {
+        "sep": separator,
+        "dtype": str,
+        "keep_default_na": False,
+        "encoding": "utf-8-sig",
+        # Rows may end in a separator; the first column is never an index.
+        "index_col": False,
+        "compression": "infer",
+    }
+    names = tuple(map(str, pd.read_csv(path, nrows=0, **settings).columns))
+    return Table(path, names, lambda wanted: pd.read_csv(path, usecols=list(wanted), **settings)[list(wanted)])
+
+
+def _open_parquet(path: Path) -> Table:
+    names = tuple(pq.read_schema(path).names)
+
+    def read(wanted: Sequence[str]) -> pd.DataFrame:
+        columns = pq.read_table(path, columns=list(wanted))
+        frame: pd.DataFrame = columns.to_pandas(types_mapper=_INTEGERS.get, ignore_metadata=True)
+        return frame
+
+    return Table(path, names, read)
+
+
+def _open_fits(path: Path) -> Table:
+    with fits.open(path) as units:
+        for place, unit in enumerate(units):
+            if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
+                return Table(path, tuple(unit.columns.names), partial(_read_fits, path, place))
+    raise ValueError("it has no extension with a table")
+
+
+def _read_fits(path: Path, place: int, wanted: Sequence[str]) -> pd.DataFrame:
+    with fits.open(path, memmap=True) as units:
+        unit = units[place]
+        return pd.DataFrame({name: _fits_column(unit, name) for name in wanted})
+
+
+def _fits_column(unit: Any, name: str) -> Any:
+    """A column in the machine's byte order; integers that mean nothing (TNULL) are empty."""
+    values = np.array(unit.data[name])
+    if values.ndim > 1:
+        raise ValueError(f"column {name!r} has {values.ndim - 1} values a row")
+    native = _native(values)
+    null = unit.columns[name].null
+    if null is None or native.dtype.kind not in "iu":
+        return native
+    return pd.array(np.ma.masked_equal(native, int(null)).tolist(), dtype="Int64")
+
+
+def _native(values: NDArray[Any]) -> Any:
+    """Values in the machine's byte order, bytes as texts."""
+    if values.dtype.kind == "S" or (values.dtype.kind == "O" and len(values) and isinstance(values[0], bytes)):
+        return pd.Series([cell.decode("utf-8", "replace") for cell in values.tolist()], dtype=object)
+    if values.dtype.kind == "O":
+        return pd.Series(values.tolist(), dtype=object)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _open_astropy(path: Path, read: Callable[[Path], AstropyTable]) -> Table:
+    """A format that can only be read whole."""
+    table = read(path)
+    flat = [name for name in table.colnames if table[name].ndim == 1]
+    return Table(path, tuple(flat), lambda wanted: table[list(wanted)].to_pandas(index=False, use_nullable_int=True))
+
+
+def _read_ecsv(path: Path) -> AstropyTable:
+    return AstropyTable.read(path, format="ascii.ecsv")
+
+
+def _read_votable(path: Path) -> AstropyTable:
+    return votable.parse(path, verify="ignore").get_first_table().to_table(use_names_over_ids=True)
+
+
+def _open_hdf5(path: Path) -> Table:
+    columns: dict[str, tuple[str, str | None]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim == 1:
+            if item.dtype.names is None:
+                columns[name] = (name, None)
+            else:
+                columns.update((field, (name, field)) for field in item.dtype.names if item.dtype[field].shape == ())
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return Table(path, tuple(columns), lambda wanted: _read_hdf5(path, {name: columns[name] for name in wanted}))
+
+
+def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
+    with h5py.File(path, "r") as file:
+        for data, _ in columns.values():
+            if file[data].nbytes > DENSEST * path.stat().st_size:
+                raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
+        frame = {
+            name: _native(file[data][:] if field is None else file[data].fields(field)[:])
+            for name, (data, field) in columns.items()
+        }
+    lengths = {name: len(column) for name, column in frame.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError("its columns differ in length: " + ", ".join(f"{n} has {rows}" for n, rows in lengths.items()))
+    return pd.DataFrame(frame)
+
+
+FORMATS: dict[str, Callable[[Path], Table]] = {
+    ".ecsv": lambda path: _open_astropy(path, _read_ecsv),
+    **{f".csv{packed}": lambda path: _open_text(path, ",") for packed in ("", ".gz", ".bz2", ".xz")},
+    **{f".tsv{packed}": lambda path: _open_text(path, "\t") for packed in ("", ".gz", ".bz2", ".xz")},
+    ".parquet": _open_parquet,
+    ".pq": _open_parquet,
+    ".fits": _open_fits,
+    ".fit": _open_fits,
+    ".fits.gz": _open_fits,
+    ".vot": lambda path: _open_astropy(path, _read_votable),
+    ".votable": lambda path: _open_astropy(path, _read_votable),
+    ".xml": lambda path: _open_astropy(path, _read_votable),
+    ".h5": _open_hdf5,
+    ".hdf5": _open_hdf5,
+}

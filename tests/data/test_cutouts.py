@@ -1,0 +1,373 @@
+"""Cutouts by position from a server on this machine: whole, once, politely, whatever goes wrong on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from galaxalign.data import service as service_module
+from galaxalign.data import web
+from galaxalign.data.cache import Cache
+from galaxalign.data.cutouts import cutout_name, fetch_cutouts, locate_cutouts
+from galaxalign.data.pace import Pace
+from galaxalign.data.readers import read_image
+from galaxalign.data.service import Service, read_cutout
+from galaxalign.data.web import Passing, Refused, first_words, seconds_to_wait
+from galaxalign.errors import GalaxAlignError
+from tests.conftest import ROOT
+from tests.data.cutout_server import CutoutServer, fits_cutout
+
+COLUMNS = {"id": "name", "ra": "ra", "dec": "dec"}
+SIZE = 16
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(plan=None, **options):
+        servers.append(CutoutServer(plan, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def service_of(server, folder, **changes):
+    settings = {
+        "url": server.url,
+        "format": "fits",
+        "layer": "ls-dr10",
+        "bands": "grz",
+        "pixscale": 0.262,
+        "size": SIZE,
+        "requests_per_second": 1000.0,
+        "connections": 4,
+        "attempts": 3,
+        "cache": folder / "cache",
+    }
+    return Service(**settings | changes)
+
+
+def write_catalogue(folder, galaxies, *, first=0):
+    """Galaxies whose right ascension is their number."""
+    numbers = range(first, first + galaxies)
+    table = pd.DataFrame({"name": [f"g{number}" for number in numbers], "ra": numbers, "dec": 2.5})
+    table.to_csv(folder / "catalog.csv", index=False)
+    return folder / "catalog.csv"
+
+
+def fetch(folder, service, *, galaxies=8, max_rejected=1.0, pause=0.0, catalogue=None):
+    fetch_cutouts(
+        catalogue=catalogue or write_catalogue(folder, galaxies),
+        columns=COLUMNS,
+        service=service,
+        max_rejected=max_rejected,
+        pause=pause,
+        folder=folder / "cutouts",
+        failures=folder / "failures.tsv",
+        failures_if_failed=folder / "log.failures.tsv",
+    )
+    return pd.read_csv(folder / "failures.tsv", sep="\t", dtype=str).set_index("id")
+
+
+def ra(number):
+    return f"{number:.6f}"
+
+
+def test_what_is_asked_and_what_comes(serve, tmp_path):
+    server = serve()
+    failures = fetch(tmp_path, service_of(server, tmp_path))
+    assert not len(failures)
+    assert sorted(server.requests)[3] == (
+        "/viewer/cutout.fits?ra=3.000000&dec=2.500000&layer=ls-dr10&pixscale=0.262&size=16&bands=grz"
+    )
+    assert len(server.requests) == 8
+    assert all("GalaxAlign" in agent for agent in server.agents)
+    body = (tmp_path / "cutouts/g3.fits").read_bytes()
+    assert body == fits_cutout(3.0, 2.5, size=SIZE, bands="grz", pixscale=0.262)
+    image = read_image(str(tmp_path / "cutouts/g3.fits"), cube_bands=(), bands=("z", "g"))
+    assert image.values.shape == (2, SIZE, SIZE)
+
+
+def test_jpegs(serve, tmp_path):
+    server = serve({ra(1): ["small"], ra(2): ["cut"], ra(3): ["silent cut"], ra(4): ["page", "page", "page"]})
+    failures = fetch(tmp_path, service_of(server, tmp_path, format="jpg"))
+    assert list(failures.index) == ["g1", "g4"]
+    assert "the picture is 8 x 8, 16 x 16 was asked for" in failures["reason"]["g1"]
+    assert "no JPEG file but says: 503 Service Unavailable Try later" in failures["reason"]["g4"]
+    for number in (0, 2, 3):
+        with Image.open(tmp_path / f"cutouts/g{number}.jpg") as image:
+            assert image.size == (SIZE, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("steps", "requests"),
+    [
+        ([500], 2),
+        ([503, 502], 3),
+        ([429], 2),
+        (["cut"], 2),
+        (["silent cut", "cut"], 3),
+        (["empty"], 2),
+        (["page"], 2),
+        (["text"], 2),
+        (["reset"], 2),
+        (["reset", "empty"], 3),
+        (["slow"], 1),
+    ],
+)
+def test_what_passes_is_asked_again(serve, tmp_path, steps, requests):
+    server = serve({ra(1): steps})
+    assert not len(fetch(tmp_path, service_of(server, tmp_path), galaxies=2))
+    assert len([path for path in server.requests if "ra=1.0" in path]) == requests
+    body = (tmp_path / "cutouts/g1.fits").read_bytes()
+    assert body == fits_cutout(1.0, 2.5, size=SIZE, bands="grz", pixscale=0.262)
+
+
+@pytest.mark.parametrize(
+    ("step", "requests", "words"),
+    [
+        (404, 1, r"the server answers 404 \(Error response .*Not Found"),
+        (400, 1, "the server answers 400"),
+        (500, 3, "gave up after 3 attempts: the server answers 500"),
+        ("cut", 3, r"gave up after 3 attempts: \d+ of \d+ bytes are missing"),
+        ("silent cut", 3, "ends before its image does|damaged FITS"),
+        ("empty", 3, "the answer is empty"),
+        ("page", 3, "no FITS file but says: 503 Service Unavailable Try later"),
+        ("text", 3, "says: no such layer"),
+        ("reset", 3, "reset by peer|closed connection|Remote end"),
+        ("small", 1, r"the shape \(3, 8, 8\), \(3, 16, 16\) was asked for"),
+        ("void", 1, "no image at this position"),
+        ("large", 1, "larger than"),
+    ],
+)
+def test_what_does_not_come_is_named(serve, tmp_path, step, requests, words):
+    server = serve({ra(1): [step] * 3})
+    failures = fetch(tmp_path, service_of(server, tmp_path), galaxies=3)
+    assert list(failures.index) == ["g1"]
+    assert "ra=1.000000" in failures["url"]["g1"]
+    assert pd.Series([failures["reason"]["g1"]]).str.contains(words).all(), failures["reason"]["g1"]
+    assert len([path for path in server.requests if "ra=1.0" in path]) == requests
+    assert sorted(path.name for path in (tmp_path / "cutouts").iterdir()) == ["g0.fits", "g2.fits"]
+    assert not list((tmp_path / "cache/partial").iterdir())
+
+
+def test_failures_become_flags(serve, tmp_path):
+    server = serve({ra(1): [404]})
+    table = pd.DataFrame({"name": ["g0", "g1", "g2"], "ra": ["0", "1", ""], "dec": "2.5"})
+    table.to_csv(tmp_path / "catalog.csv", index=False)
+    fetch(tmp_path, service_of(server, tmp_path), catalogue=tmp_path / "catalog.csv")
+    galaxies = pd.DataFrame({"id": ["g0", "g1", "g2"], "ra": [0.0, 1.0, np.nan], "dec": 2.5})
+    found = locate_cutouts(galaxies, tmp_path / "failures.tsv", tmp_path / "cutouts", ".fits")
+    assert list(found["flag"]) == ["", "missing_file", "position"]
+    assert "the server answers 404" in found["reason"][1]
+    assert found["source"][0] == str(tmp_path / "cutouts/g0.fits")
+    assert len(server.requests) == 2
+
+
+def test_what_is_there_is_not_fetched_again(serve, tmp_path):
+    server = serve({ra(5): [404]})
+    assert list(fetch(tmp_path, service_of(server, tmp_path)).index) == ["g5"]
+    assert len(server.requests) == 8
+    assert not len(fetch(tmp_path, service_of(server, tmp_path)))
+    assert len(server.requests) == 9
+    # Another data set, with the same galaxies under other names and some more.
+    other = tmp_path / "other"
+    other.mkdir()
+    catalogue = write_catalogue(other, 10)
+    catalogue.write_text(catalogue.read_text().replace("g", "h"))
+    fetch(other, service_of(server, tmp_path), catalogue=catalogue)
+    assert len(server.requests) == 11
+    assert (other / "cutouts/h3.fits").read_bytes() == (tmp_path / "cutouts/g3.fits").read_bytes()
+    # Another request is another cutout.
+    fetch(tmp_path, service_of(server, tmp_path, layer="ls-dr9"))
+    assert len(server.requests) == 19
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_again(serve, tmp_path, caplog):
+    server = serve()
+    fetch(tmp_path, service_of(server, tmp_path), galaxies=2)
+    kept = next(path for path in (tmp_path / "cache").glob("*/*/*.fits"))
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + b"x")
+    fetch(tmp_path, service_of(server, tmp_path), galaxies=2)
+    assert len(server.requests) == 3
+    assert kept.read_bytes() == whole
+    assert "is damaged and was removed" in caplog.text
+
+
+def test_galaxies_at_one_position_are_fetched_once(serve, tmp_path):
+    server = serve()
+    pd.DataFrame({"name": ["a", "b", "c/../d"], "ra": 7, "dec": 2.5}).to_csv(tmp_path / "catalog.csv", index=False)
+    fetch(tmp_path, service_of(server, tmp_path), catalogue=tmp_path / "catalog.csv")
+    assert len(server.requests) == 1
+    assert sorted(path.name for path in (tmp_path / "cutouts").iterdir()) == ["a.fits", "b.fits", "c%2F..%2Fd.fits"]
+
+
+def test_names_of_files():
+    assert cutout_name("587722952767439450", ".fits") == "587722952767439450.fits"
+    assert cutout_name("J1 +2.5", ".jpg") == "J1 +2.5.jpg"
+    assert cutout_name("a/b", ".jpg") == "a%2Fb.jpg"
+    assert len(cutout_name("x" * 300, ".jpg")) == 68
+    assert "/" not in cutout_name("../etc", ".jpg")
+    assert not cutout_name("..", ".jpg").startswith(".")
+    assert len({cutout_name(name, "") for name in ("a%2Fb", "a/b", "a b", "A/b")}) == 4
+
+
+def test_too_many_failures_stop_the_rest(serve, tmp_path):
+    server = serve({"any": [404] * 1000})
+    service = service_of(server, tmp_path, connections=1, requests_per_second=200.0)
+    words = (
+        r"4 of 60 galaxies could not be fetched, data.max_rejected allows 5 %: the server answers 404.*log.failures.tsv"
+    )
+    with pytest.raises(GalaxAlignError, match=words):
+        fetch(tmp_path, service, galaxies=60, max_rejected=0.05)
+    assert len(server.requests) < 40
+    assert len(pd.read_csv(tmp_path / "log.failures.tsv", sep="\t")) == 4
+    assert not (tmp_path / "failures.tsv").exists()
+    server.plan.clear()
+    assert not len(fetch(tmp_path, service, galaxies=60, max_rejected=0.05))
+    assert not (tmp_path / "log.failures.tsv").exists()
+
+
+def test_a_service_that_does_not_answer_is_left_alone(serve, tmp_path):
+    server = serve({"any": [503] * 10_000})
+    service = service_of(server, tmp_path, attempts=1, connections=2, requests_per_second=500.0)
+    with pytest.raises(
+        GalaxAlignError, match=r"127.0.0.1:\d+ did not answer for 25 galaxies in a row; what came is kept"
+    ):
+        fetch(tmp_path, service, galaxies=360)
+    assert len(server.requests) < 200
+
+
+def test_nobody_listens(serve, tmp_path):
+    server = CutoutServer()
+    server.stop()
+    failures = fetch(tmp_path, service_of(server, tmp_path, attempts=2), galaxies=2)
+    assert failures["reason"].str.contains("gave up after 2 attempts.*refused").all()
+
+
+def test_a_server_that_falls_silent(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(web, "SECONDS_OF_SILENCE", 0.05)
+    failures = fetch(tmp_path, service_of(serve(pause=0.5), tmp_path, attempts=1), galaxies=2)
+    assert failures["reason"].str.contains("timed out").all()
+
+
+def test_an_answer_that_trickles(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(service_module, "SECONDS_AN_ANSWER", 0.01)
+    failures = fetch(tmp_path, service_of(serve({"any": ["slow"]}), tmp_path, attempts=1), galaxies=1)
+    assert failures["reason"].str.contains("took longer than 0.01 s").all()
+
+
+def test_the_rate_holds_for_all_connections(serve, tmp_path):
+    server = serve(pause=0.2)
+    started = time.monotonic()
+    fetch(tmp_path, service_of(server, tmp_path, requests_per_second=20.0, connections=8), galaxies=12)
+    # A lower bound: no request may come early, however fast the machine is.
+    assert time.monotonic() - started >= 11 / 20
+    assert 1 < server.most_busy <= 8
+
+
+def test_connections_are_not_more_than_allowed(serve, tmp_path):
+    server = serve(pause=0.05)
+    fetch(tmp_path, service_of(server, tmp_path, connections=2), galaxies=12)
+    assert server.most_busy == 2
+
+
+def test_all_connections_wait_as_long_as_the_server_asks(serve, tmp_path):
+    server = serve({ra(0): ["wait"]})
+    fetch(tmp_path, service_of(server, tmp_path, connections=1), galaxies=3)
+    assert [path.partition("&")[0][-8:] for path in server.requests] == ["0.000000", "0.000000", "1.000000", "2.000000"]
+    assert server.times[1] - server.times[0] >= 1.0
+
+
+def test_pauses_grow_and_vary(serve, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(Pace, "sleep", lambda self, seconds: pauses.append(seconds) if seconds > 0.5 else None)
+    fetch(tmp_path, service_of(serve({"any": [500] * 4}), tmp_path, attempts=5, connections=1), galaxies=1, pause=2.0)
+    assert len(pauses) == 4
+    for pause, middle in zip(pauses, (2.0, 4.0, 8.0, 16.0), strict=True):
+        assert 0.5 * middle <= pause <= 1.5 * middle
+    assert len({pause / middle for pause, middle in zip(pauses, (2.0, 4.0, 8.0, 16.0), strict=True)}) == 4
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from galaxalign.data.cutouts import fetch_cutouts
+from galaxalign.data.service import Service
+folder = Path(sys.argv[1])
+fetch_cutouts(
+    catalogue=folder / "catalog.csv", columns={"id": "name", "ra": "ra", "dec": "dec"}, max_rejected=1.0, pause=0.0,
+    service=Service(url=sys.argv[2], format="fits", layer="ls-dr10", bands="grz", pixscale=0.262, size=16,
+                    requests_per_second=1000.0, connections=4, attempts=3, cache=folder / "cache"),
+    folder=folder / "cutouts", failures=folder / "failures.tsv", failures_if_failed=folder / "log.failures.tsv",
+)
+"""
+
+
+def test_a_fetch_that_was_killed_goes_on(serve, tmp_path):
+    server = serve(pause=0.05)
+    write_catalogue(tmp_path, 60)
+    job = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), server.url], cwd=ROOT)
+    for _ in range(1200):
+        if len(server.requests) >= 20 or job.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.kill(job.pid, signal.SIGKILL)
+    job.wait()
+    before, kept = len(server.requests), list((tmp_path / "cache").glob("??/??/*.fits"))
+    assert 20 <= before < 60
+    assert len(kept) >= before - 8
+    assert not len(fetch(tmp_path, service_of(server, tmp_path), catalogue=tmp_path / "catalog.csv"))
+    assert len(server.requests) - before == 60 - len(kept)
+    assert len(list((tmp_path / "cutouts").iterdir())) == 60
+    for path in (tmp_path / "cutouts").iterdir():
+        assert fits.getdata(path).shape == (3, SIZE, SIZE)
+
+
+def test_unfinished_files_of_the_dead_are_cleared_away(tmp_path):
+    Cache(tmp_path, ".fits")
+    for name, age in (("old", 7200), ("new", 0)):
+        (tmp_path / "partial" / name).write_bytes(b"half")
+        os.utime(tmp_path / "partial" / name, (time.time() - age,) * 2)
+    Cache(tmp_path, ".fits")
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == ["new"]
+
+
+def test_one_band_is_an_image_and_no_cube(serve, tmp_path):
+    service = service_of(serve(), tmp_path, bands="r")
+    body = read_cutout(service.request(1.0, 2.0), service)
+    with pytest.raises(Refused, match=r"shape \(16, 16\), \(3, 16, 16\) was asked"):
+        read_cutout(service.request(1.0, 2.0), replace(service, bands="grz"))
+    assert fits.PrimaryHDU.fromstring(body).data.shape == (SIZE, SIZE)
+    with pytest.raises(Passing):
+        read_cutout(service.request(1.0, 2.0).replace("127.0.0.1", "127.0.0.1:1/"), service)
+
+
+def test_headers_that_ask_to_wait():
+    assert seconds_to_wait(None, 0.0) == 0.0
+    assert seconds_to_wait("soon", 0.0) == 0.0
+    assert seconds_to_wait("120", 0.0) == 120.0
+    assert seconds_to_wait("999999", 0.0) == 600.0
+    assert seconds_to_wait("Thu, 01 Jan 1970 00:00:05 GMT", 10.0) == 0.0
+
+
+def test_first_words():
+    assert first_words(b"<html><script>var a = 1 < 2;</script><h1>Not\n here</h1>") == "Not here"
+    assert first_words(b"\xff\x00\x01 a") == "�.. a"

@@ -1,0 +1,283 @@
+"""Pictures of every kind, known pixels out of each, and the flags that a picture's own light brings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from galaxalign.data.flags import BadImage
+from galaxalign.data.pictures import ImageRecipe, make_picture
+from galaxalign.data.quality import LENIENT, Quality, find_source, measure_flux, measure_picture
+from galaxalign.data.raster import read_picture
+from galaxalign.data.resizing import resize
+from tests.conftest import ROOT
+from tests.data.synthetic_images import RECIPE, STRETCH, noise, write_cube
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+DATA = yaml.safe_load((ROOT / "config/config.yaml").read_text())["data"]
+DEFAULTS = Quality.from_dict(DATA["quality"])
+
+
+def saved(folder, image, name, **options):
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(folder / name, **options)
+    return read_picture(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.tif", {}),
+        ("a.tiff", {"compression": "tiff_lzw"}),
+        ("b.tif", {"compression": "tiff_adobe_deflate"}),
+        ("a.webp", {"lossless": True}),
+    ],
+)
+def test_lossless_formats_give_their_pixels(tmp_path, name, options):
+    assert np.array_equal(saved(tmp_path, PIXELS, name, **options), PIXELS)
+    grey = PIXELS[..., 0]
+    assert np.array_equal(saved(tmp_path, grey, name, **options), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_the_content_tells_the_format_not_the_name(tmp_path):
+    saved(tmp_path, PIXELS, "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert np.array_equal(read_picture(tmp_path / "a.jpg"), PIXELS)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 40, "subsampling": 2}])
+def test_jpeg_pixels_are_pillow_s(tmp_path, mode, options):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.kron(PIXELS, np.ones((9, 9, 1), np.uint8))).convert(mode).save(path, **options)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(read_picture(path), expected)
+
+
+def test_real_jpeg_pixels_are_pillow_s(real_data):
+    for path in sorted(real_data.glob("g*/images/*"))[::97]:
+        with Image.open(path) as image:
+            assert np.array_equal(read_picture(path), np.asarray(image.convert("RGB"))), path.name
+
+
+def test_sixteen_bits_keep_their_upper_eight(tmp_path):
+    deep = np.random.default_rng(1).integers(0, 2**16, (12, 9), np.uint16)
+    expected = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.array_equal(saved(tmp_path, deep, "a.png"), expected)
+    assert np.array_equal(saved(tmp_path, deep, "a.tif"), expected)
+
+
+def test_colours_of_sixteen_bits(tmp_path):
+    # Pillow writes none: a PNG of 2 x 1 pixels by hand, as the PNG specification lays it out.
+    import struct
+    import zlib
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    values = struct.pack(">6H", 0x1234, 0xABCD, 0x00FF, 0xFF00, 0x8000, 0x7FFF)
+    header = struct.pack(">2I5B", 2, 1, 16, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + values)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert read_picture(tmp_path / "a.png").tolist() == [[[0x12, 0xAB, 0x00], [0xFF, 0x80, 0x7F]]]
+
+
+def test_what_is_transparent_lies_on_black(tmp_path):
+    alpha = np.full((12, 9), 255, np.uint8)
+    alpha[:, 4:], alpha[:, 6:] = 128, 0
+    made = saved(tmp_path, np.dstack([PIXELS, alpha]), "a.png")
+    expected = np.rint(PIXELS * (alpha[..., None] / 255.0))
+    assert np.abs(made - expected).max() <= 1
+    assert np.array_equal(made[:, :4], PIXELS[:, :4])
+    assert not made[:, 6:].any()
+    # Grey with alpha, and a colour of a palette that is transparent.
+    grey = Image.fromarray(np.dstack([PIXELS[..., 0], alpha]), "LA")
+    assert not saved(tmp_path, grey, "grey.png")[:, 6:].any()
+    palette = Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2), "P")
+    palette.putpalette([9, 8, 7, 60, 70, 80, 255, 0, 0, 1, 2, 3])
+    assert saved(tmp_path, palette, "p.png").tolist() == [[[9, 8, 7], [60, 70, 80]], [[255, 0, 0], [1, 2, 3]]]
+    assert saved(tmp_path, palette, "t.png", transparency=1)[0, 1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_pictures_are_turned_as_exif_says(tmp_path, turn, name):
+    # What a viewer shows of the tag's eight values (EXIF 2.3, table of Orientation).
+    shown = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, -1),
+        7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda p: np.rot90(p, 1),
+    }[turn]
+    exif = Image.Exif()
+    exif[274] = turn
+    blocks = np.kron(PIXELS[:3, :2], np.ones((16, 16, 1), np.uint8))
+    made = saved(tmp_path, blocks, name, exif=exif, **({"quality": 100, "subsampling": 0} if name == "a.jpg" else {}))
+    assert np.abs(made.astype(int) - shown(blocks)).max() <= 6
+
+
+def test_depths_that_pictures_do_not_have(tmp_path):
+    for values in (np.full((4, 4), 0.5, np.float32), np.full((4, 4), 10**6, np.int32)):
+        with pytest.raises(BadImage, match="not 0 to 65535") as bad:
+            saved(tmp_path, values, "a.tif")
+        assert bad.value.flag == "depth"
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.tif", {"compression": "tiff_lzw"}), ("a.webp", {}), ("b.tif", {})])
+def test_cut_pictures_are_truncated(tmp_path, name, options):
+    big = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    saved(tmp_path, big, name, **options)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadImage) as bad:
+        read_picture(tmp_path / name)
+    assert bad.value.flag == "truncated"
+
+
+@pytest.mark.parametrize(("side", "size"), [(424, 128), (256, 128), (212, 128), (100, 128), (64, 64)])
+def test_resizing_is_pillow_s(side, size):
+    generator = np.random.default_rng(side)
+    smooth = np.kron(
+        generator.integers(0, 256, (side // 4 + 1, side // 4 + 1, 3), np.uint8), np.ones((4, 4, 1), np.uint8)
+    )
+    pixels = np.ascontiguousarray(smooth[:side, :side])
+    expected = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+    assert np.abs(resize(pixels, size).astype(int) - expected).max() <= 1
+
+
+# ---------------------------------------------------------------- flags
+
+
+def sky(side=128, seed=0, level=32.0, spread=4.0):
+    return np.random.default_rng(seed).normal(level, spread, (side, side, 3))
+
+
+def with_source(x, y, light, side=128, sigma=3.0):
+    rows, columns = np.mgrid[:side, :side]
+    spot = light * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return np.clip(sky(side) + spot[..., None], 0, 255).astype(np.uint8)
+
+
+def flag_of(folder, pixels, quality=DEFAULTS, name="a.png"):
+    Image.fromarray(pixels).save(folder / name)
+    return make_picture(str(folder / name), replace(RECIPE, size=128, quality=quality), 0.2).flag
+
+
+def test_sky_alone_is_too_faint(tmp_path):
+    for seed in range(20):
+        pixels = np.clip(sky(seed=seed), 0, 255).astype(np.uint8)
+        assert find_source(pixels, 5)[0] < 5
+    assert flag_of(tmp_path, pixels) == "faint"
+    assert flag_of(tmp_path, pixels, LENIENT) == ""
+    assert flag_of(tmp_path, with_source(64, 64, 60)) == ""
+
+
+def test_the_signal_is_light_over_noise():
+    # One cell of 4 x 4 pixels of three colours stands 10 above a sky whose cells scatter by 4 / sqrt(48).
+    pixels = np.clip(np.rint(sky(level=100)), 0, 255)
+    pixels[64:68, 64:68] += 10
+    signal, distance = find_source(pixels.astype(np.uint8), 5)
+    # At least one grey level is taken as noise.
+    assert signal == pytest.approx(10, abs=2)
+    assert distance == pytest.approx(np.hypot(0.5, 0.5) / 32)
+
+
+@pytest.mark.parametrize(("place", "flag"), [(64, ""), (78, ""), (90, "off_centre"), (110, "off_centre")])
+def test_sources_far_from_the_middle(tmp_path, place, flag):
+    assert flag_of(tmp_path, with_source(place, 64, 100)) == flag
+    assert flag_of(tmp_path, with_source(64, 127 - place, 100)) == flag
+
+
+def test_a_saturated_star(tmp_path):
+    # Half of the side is the middle: 64 x 64 pixels.
+    for radius, flag in ((10, ""), (25, "saturated")):
+        rows, columns = np.mgrid[:128, :128] - 64
+        pixels = with_source(64, 64, 100)
+        disk = rows**2 + columns**2 < radius**2
+        pixels[disk] = 255
+        assert measure_picture(pixels).saturated == pytest.approx(np.pi * radius**2 / 64**2, rel=0.05)
+        assert flag_of(tmp_path, pixels) == flag
+
+
+def test_a_detector_s_full_well(tmp_path):
+    flux = noise(3, 64, 64)
+    flux[:, 20:44, 20:44] += 5
+    assert measure_flux(flux).saturated == 0
+    flux[1, 20:44, 20:44] = 8.0
+    # 24 x 24 of the 32 x 32 pixels of the middle.
+    assert measure_flux(flux).saturated == (24 / 32) ** 2
+    recipe = replace(RECIPE, quality=DEFAULTS)
+    assert make_picture(str(write_cube(tmp_path / "a.fits", flux)), recipe, 0.2).flag == "saturated"
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_the_edge_of_a_survey_and_holes(value):
+    flux = noise(3, 40, 40)
+    flux[:, :, 30:] = value
+    flux[:, :4] = value
+    found = measure_flux(flux)
+    assert found.edge == found.blank == pytest.approx(1 - 30 / 40 * 36 / 40)
+    # A band of its own may end earlier.
+    flux[0, 20:] = value
+    assert measure_flux(flux).edge == pytest.approx(1 - 30 / 40 * 16 / 40)
+    holes = noise(3, 40, 40)
+    holes[:, 5:35, 5:35] = value
+    assert measure_flux(holes).edge == 0
+    assert measure_flux(holes).blank == (30 / 40) ** 2
+    assert measure_flux(np.full((3, 8, 8), value, np.float32)).edge == 0
+    assert measure_flux(np.full((3, 8, 8), value, np.float32)).blank == 1
+
+
+def test_a_band_of_one_value(tmp_path):
+    flux = noise(3, 16, 16)
+    flux[1] = -1
+    assert make_picture(str(write_cube(tmp_path / "a.fits", flux)), RECIPE, 0.2).flag == "constant"
+    flux[1, :4] = np.nan
+    assert make_picture(str(write_cube(tmp_path / "b.fits", flux)), RECIPE, 0.3).flag == "constant"
+
+
+def test_extreme_flux_is_survived(tmp_path):
+    for number, value in enumerate((np.inf, -np.inf, 3e38, -3e38, 1e-45)):
+        flux = noise(3, 16, 16)
+        flux[:, ::2, ::3] = value
+        path = str(write_cube(tmp_path / f"{number}.fits", flux))
+        for name in ("legacy_survey", "lupton", "asinh", "percentile", "zscale"):
+            recipe = ImageRecipe.from_dict(
+                {**DATA, "size": 16, "stretch": {**STRETCH, "name": name}, "quality": LENIENT.to_dict()}
+            )
+            assert make_picture(path, recipe, 1.0).pixels.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("name", ["gz1", "gz2", "galaxy10_decals_sample"])
+def test_what_volunteers_classified_is_not_rejected(real_data, name):
+    recipe = ImageRecipe.from_dict(DATA)
+    files = sorted((real_data / name / "images").iterdir())[::23]
+    flags = [make_picture(str(file), recipe, DATA["max_blank"]).flag for file in files]
+    assert not any(flags), [str(file) for file, flag in zip(files, flags, strict=True) if flag]
+
+
+def test_a_server_s_error_message_is_no_galaxy(real_data):
+    # The one picture of Galaxy Zoo 1 in which SDSS wrote "getFrames() has failed".
+    path = real_data / "gz1/images/587729387686002878.jpeg"
+    assert make_picture(str(path), ImageRecipe.from_dict(DATA), DATA["max_blank"]).flag == "edge"
+
+
+def test_a_recipe_of_an_older_model_is_read():
+    old = {key: value for key, value in RECIPE.to_dict().items() if key not in ("fits", "quality")}
+    assert ImageRecipe.from_dict(old) == RECIPE
+
+
+def test_a_recipe_applied_to_other_files_keeps_its_look():
+    other = replace(RECIPE, size=32, bands=("VIS",), quality=DEFAULTS, fits=replace(RECIPE.fits, image="SCI"))
+    applied = RECIPE.applied_to(other)
+    assert (applied.size, applied.bands, applied.fits.image, applied.quality) == (16, ("VIS",), "SCI", DEFAULTS)
+    assert applied.looks_like(RECIPE)
+    assert not applied.looks_like(other)

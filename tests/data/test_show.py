@@ -1,0 +1,64 @@
+"""The sheet that helps to choose how flux becomes colour."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from galaxalign.data.__main__ import main, mix_bands
+from tests.conftest import ROOT
+from tests.data.synthetic_images import noise, write_cube, write_jpeg
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_cube_is_drawn_every_way(tmp_path, capsys):
+    flux = noise(3, 48, 48)
+    flux[:, 20:28, 20:28] += 1
+    path = write_cube(tmp_path / "a.fits", flux)
+    assert main(["show", str(path), "--output", str(tmp_path / "sheet.png")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"flag: none, {path}")
+    for band, plane in zip("grz", flux, strict=True):
+        assert f"{band}: 1 % below {np.percentile(plane, 1):.4g}, median {np.median(plane):.4g}" in said
+    drawn = matplotlib.image.imread(tmp_path / "sheet.png")
+    # Five pictures above three: something is drawn in each place, and white paper where none is.
+    height, width = drawn.shape[:2]
+    for column in range(5):
+        for row, there in ((0.2, True), (0.66, column < 3)):
+            spot = drawn[int(row * height), int((0.1 + 0.2 * column) * width), :3]
+            assert (spot.min() < 1) == there, (column, row)
+
+
+def test_bands_are_named_on_the_command_line(tmp_path, capsys):
+    fits.PrimaryHDU(noise(32, 32)).writeto(tmp_path / "a.fits")
+    output = ["--output", str(tmp_path / "sheet.png")]
+    assert main(["show", str(tmp_path / "a.fits"), *output]) == 1
+    assert "name its bands, blue first: --bands" in capsys.readouterr().err
+    assert main(["show", str(tmp_path / "a.fits"), "--bands", "VIS", "--crop", "0.5", *output]) == 0
+    said = capsys.readouterr().out
+    assert not said.startswith("flag: none"), "there is nothing but noise"
+    assert "VIS: 1 % below" in said
+
+
+def test_a_picture_has_nothing_to_choose(tmp_path, capsys):
+    path = write_jpeg(tmp_path / "a.jpg", side=64)
+    assert main(["show", str(path), "--output", str(tmp_path / "sheet.png")]) == 0
+    assert (tmp_path / "sheet.png").is_file()
+    assert main(["show", str(tmp_path / "b.jpg")]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_any_number_of_bands_makes_three_colours():
+    assert mix_bands(["V"]) == {colour: {"V": 1.0} for colour in ("blue", "green", "red")}
+    assert mix_bands(["g", "i"])["green"] == {"g": 0.5, "i": 0.5}
+    assert mix_bands(["g", "r", "z"]) == {"blue": {"g": 1.0}, "green": {"r": 1.0}, "red": {"z": 1.0}}
+    for count in (2, 3, 4, 5, 8):
+        bands = [f"b{place}" for place in range(count)]
+        mixed = mix_bands(bands)
+        assert {band for weights in mixed.values() for band in weights} == set(bands)
+        for weights in mixed.values():
+            assert sum(weights.values()) == pytest.approx(1, abs=1e-3)

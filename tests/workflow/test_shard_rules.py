@@ -1,0 +1,86 @@
+"""Shards as jobs of the workflow: four of them, side by side, again after changes, and read as one store."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxalign.data.store import Store, read_store
+from galaxalign.settings import merge
+from tests.data.synthetic_images import write_jpeg
+from tests.workflow.conftest import SMALL, snakemake, write_overlay
+
+STORE, FIGURES = "results/own/images.h5", ("results/figures/own/galaxies.png", "results/figures/own/rejects.png")
+
+
+def write_catalogue(folder: Path, numbers: list[int]) -> None:
+    for number in numbers:
+        if not (folder / f"{number}.jpg").exists():
+            write_jpeg(folder / f"{number}.jpg", seed=number)
+    table = {"id": [f"G{number}" for number in numbers], "file": [f"{number}.jpg" for number in numbers]}
+    pd.DataFrame(table | {"label": [number % 4 for number in numbers]}).to_csv(folder / "catalog.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def made(workflow) -> Path:
+    """A store of 36 galaxies in shards of 10."""
+    folder = workflow("shards")
+    (folder / "own").mkdir()
+    write_catalogue(folder / "own", list(range(36)))
+    (folder / "own/25.jpg").write_bytes(b"<html>")
+    columns = {"id": "id", "file": "file", "label": "label"}
+    source = {"catalogue": {"path": "own/catalog.csv", "root": "own", "columns": columns, "labels": "column"}}
+    own = {
+        "datasets": {"own": {"morphology": "galaxymnist", "source": source}},
+        "active": {"datasets": ["own"]},
+        # The pictures are noise.
+        "data": {"shard_size": 10, "split": {"group_by": "none"}, "quality": {"min_signal": 0}},
+    }
+    write_overlay(folder / "own.yaml", merge(SMALL, own))
+    write_overlay(folder / "whole.yaml", {"data": {"shard_size": 100}})
+    run(folder, STORE, *FIGURES)
+    return folder
+
+
+def run(folder: Path, *words: str) -> dict[str, int]:
+    """Run Snakemake; how many jobs of each rule there were."""
+    done = snakemake(folder, *words, "--configfile", "own.yaml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    rules = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stdout, re.MULTILINE)
+    return {rule: rules.count(rule) for rule in rules}
+
+
+def as_shown(store: Store) -> list[object]:
+    """All that a store holds of its galaxies."""
+    columns = (store.id, store.label, store.split, store.flag, store.reason, store.pictures(np.arange(len(store.id))))
+    return [column.tolist() for column in columns]
+
+
+def test_shards_are_one_store_whose_labels_change_without_them(made):
+    sharded = as_shown(read_store(made / STORE))
+    assert sorted(path.name for path in (made / "results/own/shards").iterdir()) == [f"0000{n}.h5" for n in range(4)]
+    assert all((made / figure).stat().st_size > 5000 for figure in FIGURES)
+    assert not run(made, STORE)
+
+    # A longer catalogue: five images are read, the fourth shard is written.
+    written = {path.name: path.stat().st_ino for path in (made / "results/own/shards").iterdir()}
+    write_catalogue(made / "own", list(range(41)))
+    jobs = run(made, STORE)
+    assert (jobs["manifest"], jobs["shard"], jobs["images"]) == (1, 5, 1)
+    longer = read_store(made / STORE)
+    assert len(longer.id) == 41
+    assert longer.pictures(np.arange(36)).tolist() == sharded[-1]
+    log = (made / "results/logs/shard/own/00003.log").read_text()
+    assert "6 pictures are there from before, 4 are to be made" in log
+    for name in ("00000.h5", "00001.h5", "00002.h5"):
+        assert (made / "results/own/shards" / name).stat().st_ino == written[name]
+
+    # Back, and in one file: no image is read, and nothing of the shards stays.
+    write_catalogue(made / "own", list(range(36)))
+    done = snakemake(made, STORE, "--configfile", "own.yaml", "whole.yaml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert as_shown(read_store(made / STORE)) == sharded
+    assert "35 pictures are there from before, 1 are to be made" in (made / "results/logs/images/own.log").read_text()
+    assert not (made / "results/own/shards").exists()

@@ -1,0 +1,26 @@
+"""Draw the pairs of galaxies in different splits that are most alike."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from galaxalign.data.store import read_store
+from galaxalign.figures.leaks import leak_plate
+from galaxalign.figures.style import save
+from galaxalign.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if __name__ == "__main__":
+    with log_to(snakemake.log[0]):
+        save(
+            leak_plate(
+                read_store(Path(snakemake.input.images)),
+                pd.read_csv(snakemake.input.table, sep="\t", dtype={"first": str, "second": str}),
+            ),
+            png=Path(snakemake.output.png),
+            pdf=Path(snakemake.output.pdf),
+            caption=Path(snakemake.input.caption),
+        )
