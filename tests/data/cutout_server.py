@@ -1,5 +1,6 @@
 """A server on this machine that answers as the Legacy Survey's cutout service does, and errs as told."""
 
+import contextlib
 import http.server
 import io
 import socket
@@ -83,14 +84,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             server.times.append(time.monotonic())
             server.busy += 1
             server.most_busy = max(server.most_busy, server.busy)
-        try:
-            time.sleep(server.pause)
+        time.sleep(server.pause)
+        with server.lock:
+            # Before the answer, after which the client may have sent another request already.
+            server.busy -= 1
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.answer(url.path, {key: words[0] for key, words in urllib.parse.parse_qs(url.query).items()})
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        finally:
-            with server.lock:
-                server.busy -= 1
 
     def answer(self, path, asked):
         step = self.server.step(asked["ra"])
