@@ -21,11 +21,10 @@ from galaxalign.evaluate.metrics import confusion, macro_f1
 
 RESULTS = Path("results")
 PAGE = Path("docs/results.md")
-OVERLAYS = "config/few_labels.yaml config/ten_labels.yaml"
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
-    "gz2": ("Galaxy Zoo 2", f"snakemake --cores 2 --configfile config/gz2.yaml {OVERLAYS}"),
-    "gz1": ("Galaxy Zoo 1", f"snakemake --cores 2 --configfile config/gz1.yaml {OVERLAYS}"),
+    "gz2": ("Galaxy Zoo 2", "snakemake --cores 2 --configfile config/gz2.yaml config/few_labels.yaml config/ten_and_fifty_labels.yaml"),
+    "gz1": ("Galaxy Zoo 1", "snakemake --cores 2 --configfile config/gz1.yaml config/few_labels.yaml config/ten_labels.yaml"),
 }
 RESAMPLINGS = 2000
 
