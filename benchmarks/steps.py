@@ -19,11 +19,11 @@ from benchmarks.published import published_steps
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.history import History
 from galaxalign.align.material import Material as Learned
-from galaxalign.align.memory import keep_freed_memory
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.stages import read_inputs
 from galaxalign.align.training import StageTrainer
+from galaxalign.memory import keep_freed_memory
 
 # Largest share of an image-only step, by batch size.
 TARGETS = {64: 1.25, 256: 1.10}

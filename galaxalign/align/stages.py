@@ -20,7 +20,6 @@ from galaxalign.align.history import History
 from galaxalign.align.inference import embed_symbols, embed_texts
 from galaxalign.align.interpolation import interpolated
 from galaxalign.align.material import Material
-from galaxalign.align.memory import keep_freed_memory
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.state import StateFile, file_mark, fingerprint
@@ -31,6 +30,7 @@ from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.prototypes import text_prototypes
+from galaxalign.memory import keep_freed_memory
 from galaxalign.symbols.living import LivingSymbols
 from galaxalign.symbols.matching import read_look
 from galaxalign.symbols.sheet import ClassSheet

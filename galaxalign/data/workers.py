@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from galaxalign.data.layout import OFFSET
 from galaxalign.data.pictures import ImageRecipe, Picture, make_picture
 from galaxalign.errors import GalaxAlignError
+from galaxalign.memory import keep_freed_memory
 
 # What is known of a row of an unfinished file: of what its picture is made, and the checksum of its bytes.
 RECORD = np.dtype([("key", "<u8", 2), ("checksum", "<u4")])
@@ -119,6 +120,7 @@ def make_all(maker: Maker, blocks: Iterable[Block], workers: int) -> Iterator[Ma
 
     Raises `GalaxAlignError` where a worker ends, as it does when memory runs out.
     """
+    keep_freed_memory()
     with ExitStack() as stack:
         others = [stack.enter_context(_worker(maker)) for _ in range(workers - 1)]
         for block in blocks:
@@ -194,6 +196,7 @@ def serve(descriptor: int, parent: int) -> None:
     """Make blocks for the process `parent` until it closes the connection or has gone."""
     # What is typed on the terminal is for the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     connection: Connection[Made | str, Any] = Connection(descriptor)
     try:
         maker: Maker = connection.recv()

@@ -1,4 +1,4 @@
-"""Memory of the CPU, as training uses it."""
+"""Memory of the CPU, as training and ingestion use it."""
 
 import ctypes
 import sys
@@ -9,10 +9,11 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next step.
+    """Let the C library keep what a step, or a picture, frees for the next one.
 
     By default glibc hands large blocks back to the kernel at once, which clears every page when it is asked for
-    anew: a sixth of a training step of a small network, and more where other jobs run.  Does nothing elsewhere.
+    anew: a sixth of a training step of a small network, half of the making of a picture from FITS, and more where
+    other jobs run.  Does nothing elsewhere.
     """
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
