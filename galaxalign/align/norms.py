@@ -3,7 +3,7 @@
 With frozen statistics a batch norm is a factor and an offset for each channel, so the convolution before it
 can do its work with w' = w f and b' = beta - mu f, f = gamma / sqrt(sigma^2 + epsilon): the same function and
 the same gradients of w, gamma and beta, without a pass over the whole picture forwards and two backwards.
-On a CPU these passes are more than half of a training step of a small network.
+On a CPU where other work goes on these passes are more than half of a training step of a small network.
 """
 
 from itertools import pairwise
