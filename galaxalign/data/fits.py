@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import celestial_axes
-from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, open_units
+from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, check_table, open_units
 
 TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Tiles of a compressed image: a row of the image each, as a rule; each costs time, however little it holds.
 MAX_TILES = 2**17
-# Columns of a table, by the FITS standard.
-MAX_FIELDS = 999
-# Not HCOMPRESS_1, whose decoder writes beyond its memory where a damaged tile tells it to.
-ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +168,7 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
     values: NDArray[Any] = np.frombuffer(data, kind, count).reshape(unit.shape)
     is_integer = values.dtype.kind in "iu"
     blank = unit.header.get("BLANK") if is_integer else None
-    try:
-        scale, zero = float(unit.header.get("BSCALE", 1)), float(unit.header.get("BZERO", 0))
-    except ValueError as error:
-        raise BadImage("unreadable", f"{path}: BSCALE or BZERO is no number") from error
+    scale, zero = scaling_of(path, unit)
     if (scale, zero) == (1, 0) and blank is None:
         return values
     if is_integer and scale == 1 and blank is None and zero in (2.0**15, 2.0**31):
@@ -194,18 +187,20 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
     return scaled
 
 
+def scaling_of(path: Path, unit: Unit) -> tuple[float, float]:
+    """BSCALE and BZERO of a unit; raises `BadImage` (unreadable) where they are no numbers."""
+    try:
+        return float(unit.header.get("BSCALE", 1)), float(unit.header.get("BZERO", 0))
+    except ValueError as error:
+        raise BadImage("unreadable", f"{path}: BSCALE or BZERO is no number") from error
+
+
 def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
     """The values of a tile-compressed image.
 
     Headers are held against the FITS standard before, since the decoders believe what they are told.
     """
-    algorithm = unit.header.get("ZCMPTYPE")
-    if algorithm not in ALGORITHMS:
-        known = ", ".join(ALGORITHMS)
-        raise BadImage("unreadable", f"{path}: unit {unit.number} is packed by {algorithm}, known are {known}")
-    fields = unit.header.get("TFIELDS")
-    if not isinstance(fields, int) or not 0 < fields <= MAX_FIELDS:
-        raise BadImage("unreadable", f"{path}: the table of unit {unit.number} has {fields} fields")
+    check_table(path, unit)
     sides = [unit.header.get(f"ZTILE{axis}", 1) for axis in range(1, len(unit.shape) + 1)]
     sizes = [side for side in sides if isinstance(side, int) and 0 <= side <= MAX_VALUES]
     if len(sizes) < len(sides) or np.prod(sizes, dtype=np.float64) > MAX_VALUES:

@@ -11,14 +11,14 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from galaxalign.data.fits import TYPES, scaling_of
 from galaxalign.data.flags import BadImage
-from galaxalign.data.grids import Grid, NoGrid, first_image
+from galaxalign.data.grids import Grid, NoGrid, first_image, first_unit
 
 # Files whose sections can be read: as they are, or compressed tile by tile. The others are packed as a whole.
 SUFFIXES = (".fits", ".fit", ".fits.fz", ".fit.fz")
 # Images whose headers a worker remembers: some tiles, one file a band.
 _REMEMBERED = 48
-_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Planes of a cube, beyond which it is none of bands.
 _DEEPEST = 64
 
@@ -44,6 +44,7 @@ class Image:
     grid : of its pixels.
     header : of the image.
     depth : planes.
+    scale, zero : BSCALE and BZERO.
     """
 
     path: Path
@@ -51,6 +52,8 @@ class Image:
     grid: Grid
     header: fits.Header
     depth: int
+    scale: float
+    zero: float
 
 
 def find_image(path: Path) -> Image:
@@ -77,6 +80,7 @@ def find_image(path: Path) -> Image:
 @lru_cache(maxsize=_REMEMBERED)
 def _find_image(path: Path, changed: int, size: int) -> Image:
     """As `find_image`; `changed` and `size` tell when the file is another."""
+    scale, zero = scaling_of(path, first_unit(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -92,7 +96,7 @@ def _find_image(path: Path, changed: int, size: int) -> Image:
         raise BadImage(
             "shape", f"{path} has {header['NAXIS']} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
         )
-    return Image(path=path, start=start, grid=grid, header=header, depth=depth)
+    return Image(path=path, start=start, grid=grid, header=header, depth=depth, scale=scale, zero=zero)
 
 
 def read_box(image: Image, box: Box) -> NDArray[np.float32]:
@@ -135,7 +139,7 @@ def _read_pixels(image: Image, rows: slice, columns: slice) -> NDArray[Any]:
 
 def _read_plane(image: Image, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
     """Pixels as they lie in the file: of each row, the columns alone."""
-    kind = np.dtype(_TYPES[image.header["BITPIX"]])
+    kind = np.dtype(TYPES[image.header["BITPIX"]])
     across, wanted = image.grid.width, (columns.stop - columns.start) * kind.itemsize
     parts = []
     with image.path.open("rb", buffering=0) as file:
@@ -149,12 +153,9 @@ def _read_plane(image: Image, plane: int, rows: slice, columns: slice) -> NDArra
 
 
 def _scaled(image: Image, values: NDArray[Any]) -> NDArray[Any]:
-    scale, zero, blank = (
-        image.header.get(key, default) for key, default in (("BSCALE", 1), ("BZERO", 0), ("BLANK", None))
-    )
-    if values.dtype.kind == "f":
-        blank = None
-    if (scale, zero, blank) == (1, 0, None):
+    blank = None if values.dtype.kind == "f" else image.header.get("BLANK")
+    if (image.scale, image.zero, blank) == (1, 0, None):
         return values
-    scaled = values.astype(np.float64) * scale + zero
+    with np.errstate(all="ignore"):
+        scaled = values.astype(np.float64) * image.scale + image.zero
     return scaled if blank is None else np.where(values == blank, np.nan, scaled)

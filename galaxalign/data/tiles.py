@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from galaxalign.data.cuts import Cut
+from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, Numbers, image_header, sides, sky_header, starts, unit_vectors
 from galaxalign.data.patterns import BAND, find_tiles
 from galaxalign.data.sections import SUFFIXES
@@ -70,6 +71,8 @@ def _read_place(path: Path) -> tuple[str, float, float, float, str]:
         header = image_header(path)
         grid = Grid.from_header(header)
         return sky_header(header), *grid.circle(), ""
+    except BadImage as bad:
+        return *nowhere, bad.reason
     except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
         return *nowhere, f"{path}: {' '.join(str(error).split())}"
 

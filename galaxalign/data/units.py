@@ -28,6 +28,10 @@ BLOCK = 2880
 CARD = 80
 PIECE = 2**20
 BITPIX = (8, 16, 32, 64, -32, -64)
+# Columns of a table, by the FITS standard.
+MAX_FIELDS = 999
+# Not HCOMPRESS_1, whose decoder writes beyond its memory where a damaged tile tells it to.
+ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
 
 _QUOTED = re.compile("'((?:[^']|'')*)'")
 
@@ -213,6 +217,21 @@ def _value(text: str) -> Value | None:
         return float(word.replace("D", "E").replace("d", "e"))
     except ValueError:
         return None
+
+
+def check_table(path: Path, unit: Unit) -> None:
+    """Hold a table, such as that of a compressed image, against what astropy can be trusted with.
+
+    Raises `BadImage` (unreadable) where it has more fields than the FITS standard allows, which take minutes, or its
+    image is packed by none of `ALGORITHMS`.
+    """
+    algorithm = unit.header.get("ZCMPTYPE")
+    if unit.compressed and algorithm not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise BadImage("unreadable", f"{path}: unit {unit.number} is packed by {algorithm}, known are {known}")
+    fields = unit.header.get("TFIELDS")
+    if not isinstance(fields, int) or not unit.compressed <= fields <= MAX_FIELDS:
+        raise BadImage("unreadable", f"{path}: the table of unit {unit.number} has {fields} fields")
 
 
 def _unit(stream: _Stream, number: int, raw: bytes) -> Unit:

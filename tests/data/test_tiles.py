@@ -1,5 +1,6 @@
 """Galaxies cut from survey tiles: the same pixels as astropy's Cutout2D, north up, and no more bytes than needed."""
 
+import gzip
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,13 @@ def write_tile(path, ra, dec, *, side=200, seed=0, **options):
     header = tile_header(ra, dec, side, side, **options)
     fits.PrimaryHDU(noise(side, side, seed=seed), header).writeto(path)
     return path
+
+
+def header_of(values, header):
+    """The bytes of the header of an image of these values, BSCALE and BZERO as they are given."""
+    whole = fits.PrimaryHDU(values).header
+    whole.update(header)
+    return whole.tostring().encode()
 
 
 def offset(ra, dec, east, north):
@@ -373,6 +381,39 @@ def test_bad_tiles_are_named(tmp_path):
     fits.PrimaryHDU(noise(20, 20)).writeto(tmp_path / "no_sky.fits")
     with pytest.raises(BadImage, match="no celestial WCS"):
         read_section(tmp_path / "no_sky.fits", cut)
+
+
+@pytest.mark.parametrize(
+    ("packing", "keyword", "value"),
+    [
+        ("", "BSCALE", "'half'"),
+        ("", "BZERO", "''"),
+        ("HCOMPRESS_1", "", ""),
+        ("RICE_1", "TFIELDS", "2147483647"),
+        ("gzip", "", ""),
+    ],
+)
+def test_tiles_that_readers_cannot_be_trusted_with(tmp_path, packing, keyword, value):
+    header, path = tile_header(150.0, 2.0, 60, 60), tmp_path / "t_g.fits"
+    values = (1000 * noise(60, 60)).astype("i2")
+    if packing.endswith("_1"):
+        fits.CompImageHDU(values, header, compression_type=packing, tile_shape=(20, 60)).writeto(path)
+    else:
+        header["BSCALE"], header["BZERO"] = 0.5, 10.0
+        path.write_bytes(header_of(values, header) + values.astype(">i2").tobytes() + bytes(-values.nbytes % 2880))
+    cut = Cut(ra=150.0, dec=2.0, arcsec=4.0)
+    content = path.read_bytes()
+    if not packing:
+        assert np.isfinite(read_section(path, cut).planes).all()
+    if keyword:
+        place = content.index(f"{keyword:<8}=".encode())
+        content = content[:place] + f"{keyword:<8}= {value:>20}".ljust(80).encode() + content[place + 80 :]
+    path.write_bytes(gzip.compress(content) if packing == "gzip" else content)
+    assert flag_of(path, cut) == "unreadable"
+    write_tile(tmp_path / "good_g.fits", 150.0, 2.0)
+    problems = index_of(tmp_path).set_index("tile")["problem"]
+    # What is wrong with the numbers alone shows when they are read.
+    assert bool(problems[str(tmp_path / "t_{band}.fits")]) == bool(packing)
 
 
 def test_patterns(tmp_path):
