@@ -51,13 +51,11 @@ class Cutout:
     outside: NDArray[np.bool_]
 
 
-def parse_cut(text: str) -> Cut | None:
-    """The cut that a locator names after its ``#``; None where it names something else.
+def parse_cut(text: str) -> Cut:
+    """The cut that a locator names after its ``#``.
 
-    Raises `BadImage` where what follows ``cut=`` are not three numbers.
+    Raises `BadImage` where it is not ``cut=`` and three numbers.
     """
-    if not text.startswith(_MARK):
-        return None
     try:
         ra, dec, arcsec = map(float, text.removeprefix(_MARK).split(","))
     except ValueError as error:

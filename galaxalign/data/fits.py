@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from galaxalign.data.flags import BadImage
@@ -207,7 +206,11 @@ def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
         raise BadImage("unreadable", f"{path}: the tiles of unit {unit.number} have sides of {sides}")
     if int(unit.header.get("NAXIS2", 0)) > MAX_TILES:
         raise BadImage("too_large", f"{path}: the image in unit {unit.number} has more than {MAX_TILES} tiles")
-    whole = b"".join((_EMPTY, unit.raw, data, bytes(-len(data) % BLOCK)))
+    # Plain images do without it: a process that reads them starts in half the time.
+    from astropy.io import fits
+
+    empty = fits.PrimaryHDU().header.tostring().encode()
+    whole = b"".join((empty, unit.raw, data, bytes(-len(data) % BLOCK)))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
@@ -219,9 +222,6 @@ def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
     if values.shape != unit.shape:
         raise BadImage("unreadable", f"{path}: the tiles of unit {unit.number} hold {values.shape}, not {unit.shape}")
     return values
-
-
-_EMPTY = fits.PrimaryHDU().header.tostring().encode()
 
 
 def _masked(

@@ -15,7 +15,7 @@ LEAST_NOISE = 1.0
 # A channel of 8 bits so near its end is as bright as JPEG leaves white.
 WHITE = 250
 # Of a row or a column so many pixels apart are looked at, before all are.
-STRIDE = 16
+STRIDE = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,23 +70,22 @@ def measure_flux(flux: NDArray[np.float32]) -> Coverage:
     height, width = flux.shape[1:]
     area = height * width
     with np.errstate(all="ignore"):
-        counts = [np.count_nonzero(plane) for plane in flux]
+        known = flux != 0
         if math.isfinite(flux.sum()):
-            known = None if min(counts) == area else flux != 0
             top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
         else:
-            known = np.isfinite(flux) & (flux != 0)
-            counts = [np.count_nonzero(plane) for plane in known]
+            known &= np.isfinite(flux)
             top, bottom = (
                 limit(flux, axis=(1, 2), where=known, initial=start)
                 for limit, start in ((np.max, -np.inf), (np.min, np.inf))
             )
+    counts = [np.count_nonzero(plane) for plane in known]
     middle = flux[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
     at_top = [np.count_nonzero(plane == limit) for plane, limit in zip(middle, top, strict=True)]
     flat = np.flatnonzero((top == bottom) & (top != 0))
     return Coverage(
         blank=1 - min(counts) / area,
-        edge=0.0 if known is None else _beyond_edge(known.all(axis=0)),
+        edge=0.0 if min(counts) == area else _beyond_edge(known.all(axis=0)),
         saturated=max((count if count > 1 else 0) for count in at_top) / middle[0].size,
         constant=float(top[flat[0]]) if flat.size else None,
     )

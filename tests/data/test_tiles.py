@@ -323,7 +323,6 @@ def test_a_cut_and_its_text():
         parse_cut("cut=1,2")
     cut = Cut(ra=0.1 + 0.2, dec=-1e-7, arcsec=60.0)
     assert parse_cut(str(cut)) == cut
-    assert parse_cut("17") is None
 
 
 def test_a_tile_that_changed_is_opened_again(tmp_path):
