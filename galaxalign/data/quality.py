@@ -154,14 +154,21 @@ def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, f
     used = side * step
     start = (len(picture) - used) // 2
     inner = picture[start : start + used, start : start + used]
-    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.float32)
-    cells = rows.reshape(side, side, step * 3).sum(axis=2) / np.float32(3 * step * step)
-    steps = np.abs(np.diff(cells, axis=1))
-    noise = max(LEAST_NOISE, 1.4826 * float(np.median(steps)) / math.sqrt(2))
-    signal = (cells - np.median(cells)) / noise
-    places = np.argwhere(signal >= min_signal) - (side - 1) / 2
-    distances = np.hypot(places[:, 0], places[:, 1]) / side
-    return float(signal.max()), float(distances.min()) if len(distances) else math.inf
+    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.uint32)
+    cells = np.add.reduceat(rows, np.arange(0, used * 3, step * 3), axis=1) / np.float64(3 * step * step)
+    steps = np.abs(cells[:, 1:] - cells[:, :-1])
+    noise = max(LEAST_NOISE, 1.4826 * _median(steps) / math.sqrt(2))
+    signal = (cells - _median(cells)) / noise
+    y, x = np.nonzero(signal >= min_signal)
+    nearest = np.hypot(y - (side - 1) / 2, x - (side - 1) / 2).min(initial=math.inf) / side
+    return float(signal.max()), float(nearest)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """The median, without the care that `numpy.median` takes of values that are not a number."""
+    low, high = (values.size - 1) // 2, values.size // 2
+    ordered = np.partition(values, (low, high), axis=None)
+    return float(ordered[low] + ordered[high]) / 2
 
 
 def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, quality: Quality) -> tuple[str, str]:
