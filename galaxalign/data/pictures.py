@@ -108,7 +108,7 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
             beyond = float(crop_centre(image.outside, recipe.crop).mean())
             coverage = replace(coverage, edge=max(coverage.edge, beyond))
     else:
-        pixels = np.ascontiguousarray(crop_centre(image, recipe.crop))
+        pixels = crop_centre(image, recipe.crop)
         coverage = measure_picture(pixels)
     picture = resize(pixels, recipe.size)
     flag, reason = judge(coverage, picture, max_blank, recipe.quality)

@@ -11,6 +11,8 @@ A source is named by a text, its locator:
 """
 
 import math
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -100,11 +102,15 @@ def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[st
 
 def _readable(path: Path) -> Path:
     try:
-        if not path.is_file():
-            raise BadImage("missing_file", str(path))
-        if path.stat().st_size == 0:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise BadImage("missing_file", f"{path} is no file")
+        if found.st_size == 0:
             raise BadImage("empty_file", str(path))
-        path.open("rb").close()
+        if not os.access(path, os.R_OK):
+            raise BadImage("missing_file", f"{path} cannot be opened: no permission")
+    except FileNotFoundError as error:
+        raise BadImage("missing_file", str(path)) from error
     except (OSError, ValueError) as error:
         raise BadImage("missing_file", f"{path} cannot be opened: {error}") from error
     return path
