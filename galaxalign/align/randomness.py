@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     GALAXIES = 2
     SYMBOLS = 3
     TEXTS = 4
+    PLACEMENT = 5
 
 
 def seed_for(purpose: Purpose, *place: int) -> int:

@@ -122,6 +122,11 @@ class Recipe:
         names = {"text": ("image_text", "symbol_text"), "symbol": ("symbol_text", "image_symbol")}[modality]
         return not trained or any(getattr(stage.weights, name) for stage in trained for name in names)
 
+    def trains_texts(self, name: str) -> bool:
+        """Whether a stage has a loss with texts."""
+        stage = self.stages[name]
+        return bool(stage.epochs and (stage.weights.image_text or stage.weights.symbol_text))
+
     @property
     def has_head(self) -> bool:
         """Whether a linear head is trained beside the towers, from random weights."""

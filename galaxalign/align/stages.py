@@ -21,6 +21,7 @@ from galaxalign.align.inference import embed_symbols, embed_texts
 from galaxalign.align.interpolation import interpolated
 from galaxalign.align.material import Material
 from galaxalign.align.model import Head, TriModalModel
+from galaxalign.align.placement import place_texts
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.state import StateFile, file_mark, fingerprint
 from galaxalign.align.training import train_stage
@@ -87,8 +88,11 @@ def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, 
     inputs = read_inputs(source, recipe)
     with processes() as device:
         towers, aligned = _first_towers(source, recipe, inputs.sheet)
+        towers.to(device)
+        if source.start is None and not aligned and recipe.trains_texts("shared"):
+            place_texts(towers, recipe, inputs.material)
         checkpoint = Checkpoint(
-            model=towers.to(device),
+            model=towers,
             recipe=recipe,
             sheet=inputs.sheet.to_dict(),
             image=inputs.image,
