@@ -13,6 +13,7 @@ from galaxalign.align.model import TriModalModel
 from galaxalign.align.placement import place_texts
 from galaxalign.align.stages import read_inputs
 from tests.align.small import recipe, source, train_shared
+from tests.align.voted import write_voted
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "embedded", "size": 32}
 
@@ -71,6 +72,18 @@ def test_a_class_without_galaxies_moves_only_by_the_words_it_shares(inputs):
     own = torch.as_tensor(prompts.text_classes) == lonely
     cosines = (after * there).sum(1)
     assert cosines[own].mean() > 0.4 > 0.3 > cosines[~own].max()
+
+
+def test_an_answer_points_to_the_galaxies_that_got_it_by_how_much_they_got_it(tmp_path):
+    chosen = recipe(backbone=EMBEDDED, targets="votes")
+    material = read_inputs(source(write_voted(tmp_path, galaxies=32)), chosen).material
+    towers = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.03, dropout=0.0)
+    place_texts(towers, chosen, material)
+    embeddings, _ = galaxies(towers, material)
+    means = material.mass.T @ embeddings / material.mass.sum(0)[:, None]
+    places = F.normalize(means - means.mean(0), dim=1)[material.vocabulary.text_items]
+    texts = torch.from_numpy(embed_texts(towers, material.vocabulary.texts))
+    assert ((texts * places).sum(1) > 0.95).all()
 
 
 def test_without_labels_rendered_galaxies_tell_the_place(inputs):
