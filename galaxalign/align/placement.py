@@ -9,7 +9,7 @@ step: where the pre-trained image tower sees the galaxies of its class.
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 from torch.nn import functional as F
 
 from galaxalign.align.inference import embed_all, in_batches
@@ -35,10 +35,11 @@ def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> No
 
     Where votes are the targets, answers take the place of classes, and their galaxies count as much as the volunteers
     gave the answer.  Without any label, rendered galaxies of every class are looked at.  Texts of classes (or answers)
-    without galaxies move with the words that they share with others.
+    without galaxies move with the words that they share with others.  Towers that were built for one space have no
+    new projection, and stay as they are.
     """
-    looked = _galaxies(towers, recipe, material)
-    if towers.text is None or looked is None:
+    projection = towers.text.projection if towers.text is not None else None
+    if not isinstance(projection, nn.Linear) or (looked := _galaxies(towers, recipe, material)) is None:
         return
     embeddings, mass = (torch.from_numpy(part).double() for part in looked)
     known = mass.sum(0) > 0
@@ -46,7 +47,7 @@ def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> No
     places = torch.zeros(mass.shape[1], embeddings.shape[1], dtype=torch.double)
     places[known] = F.normalize(means - means.mean(0), dim=1)
     texts = text_inputs(towers, material.vocabulary, locked=True).double().cpu()
-    weight: Tensor = towers.text.projection.weight  # type: ignore[assignment]
+    weight = projection.weight
     own = known[material.vocabulary.text_items]
     texts, places = texts[own], places[material.vocabulary.text_items[own]]
     before = texts @ weight.detach().double().cpu().T
