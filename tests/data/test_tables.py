@@ -1,6 +1,9 @@
 """The same catalogue in every format, cells of every type, and tables that are none."""
 
 import gzip
+import struct
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -92,6 +95,34 @@ def test_a_lying_length_of_hdf5_is_not_believed(tmp_path):
         file.create_dataset("id", (10**10,), np.int64, chunks=(1000,))
     with pytest.raises(GalaxAlignError, match="'id' claims 10000000000 rows, more than a file of its size can hold"):
         open_table(tmp_path / "t.h5").read(["id"])
+
+
+def test_a_text_of_hdf5_that_lies_about_its_length_takes_no_memory(tmp_path):
+    path = tmp_path / "t.h5"
+    with h5py.File(path, "w") as file:
+        file["name"] = NAMES
+        place = file["name"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    assert content[place : place + 4] == struct.pack("<I", len(NAMES[0]))
+    content[place : place + 4] = struct.pack("<I", 0x90000005)
+    path.write_bytes(content)
+    script = """if True:
+        import resource, sys
+        from pathlib import Path
+        from galaxalign.data.tables import open_table
+        limits, before = resource.getrlimit(resource.RLIMIT_AS), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            open_table(Path(sys.argv[1])).read(["name"])
+        except Exception as error:
+            print(error)
+        assert resource.getrlimit(resource.RLIMIT_AS) == limits
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    said, grown = done.stdout.splitlines()
+    assert "t.h5 cannot be read" in said
+    # KiB; the text claims 2.4 million of them.
+    assert int(grown) < 300_000
 
 
 def test_integers_with_empty_cells_keep_their_digits(tmp_path):
