@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data.fits import TYPES, scaling_of
 from galaxalign.data.flags import BadImage
-from galaxalign.data.grids import Grid, NoGrid, first_image, first_unit
+from galaxalign.data.grids import Grid, NoGrid, first_image, first_unit, sky_header
 
 # Files whose sections can be read: as they are, or compressed tile by tile. The others are packed as a whole.
 SUFFIXES = (".fits", ".fit", ".fits.fz", ".fit.fz")
@@ -42,6 +42,7 @@ class Image:
     path : of its file.
     start : of its pixels in the file, bytes; None where they are compressed.
     grid : of its pixels.
+    place : the cards that say how the grid lies; the same text, the same grid.
     header : of the image.
     depth : planes.
     scale, zero : BSCALE and BZERO.
@@ -50,6 +51,7 @@ class Image:
     path: Path
     start: int | None
     grid: Grid
+    place: str
     header: fits.Header
     depth: int
     scale: float
@@ -96,7 +98,16 @@ def _find_image(path: Path, changed: int, size: int) -> Image:
         raise BadImage(
             "shape", f"{path} has {header['NAXIS']} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
         )
-    return Image(path=path, start=start, grid=grid, header=header, depth=depth, scale=scale, zero=zero)
+    return Image(
+        path=path,
+        start=start,
+        grid=grid,
+        place=sky_header(header),
+        header=header,
+        depth=depth,
+        scale=scale,
+        zero=zero,
+    )
 
 
 def read_box(image: Image, box: Box) -> NDArray[np.float32]:

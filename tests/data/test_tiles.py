@@ -21,6 +21,7 @@ from galaxalign.data.patterns import find_tiles
 from galaxalign.data.pictures import make_picture
 from galaxalign.data.quality import LENIENT
 from galaxalign.data.readers import read_image
+from galaxalign.data.regridding import resample
 from galaxalign.data.tiles import assign_tiles, fields_of_view, write_tile_index
 from galaxalign.errors import GalaxAlignError
 from tests.data.synthetic_images import RECIPE, noise
@@ -193,21 +194,25 @@ def read_bytes():
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="bytes read are counted by Linux alone")
-def test_a_large_tile_is_not_read(tmp_path):
-    side, path = 10_000, tmp_path / "t.fits"
-    header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": side, "NAXIS2": side})
-    header.update(tile_header(150.0, 2.0, side, side))
-    start = header.tostring().encode()
-    with path.open("wb") as file:
-        # 400 MB that take no room on the disk.
-        file.write(start)
-        file.truncate(-(-(len(start) + 4 * side * side) // 2880) * 2880)
+@pytest.mark.parametrize("east", [0.0, 0.4 * ARCSEC])
+def test_a_large_tile_is_not_read(tmp_path, east):
+    side = 10_000
+    for band, shift in (("g", 0.0), ("r", east)):
+        header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": side, "NAXIS2": side})
+        header.update(tile_header(*offset(150.0, 2.0, shift, 0.0), side, side))
+        start = header.tostring().encode()
+        with (tmp_path / f"t_{band}.fits").open("wb") as file:
+            # 400 MB that take no room on the disk.
+            file.write(start)
+            file.truncate(-(-(len(start) + 4 * side * side) // 2880) * 2880)
+    # What modules are loaded is read too.
+    resample(np.ones((9, 9), np.float32), "", WCS(header), WCS(header), (9, 9), "")
     before = read_bytes()
-    section = read_section(path, Cut(ra=150.3, dec=2.3, arcsec=60.0))
-    assert section.planes.shape == (1, 229, 229)
-    assert not section.outside.any()
-    # A line of 229 pixels is 916 bytes; the header, and what modules are loaded, are read besides.
-    assert read_bytes() - before < 229 * 916 + 2**20
+    cutout = read_cut(str(tmp_path / "t_{band}.fits"), Cut(ra=150.3, dec=2.3, arcsec=60.0), (), ("g", "r"))
+    assert cutout.planes.shape == (2, 229, 229)
+    assert not cutout.outside.any()
+    # A line of 229 pixels is 916 bytes, of a band that is moved some more; the headers are read besides.
+    assert read_bytes() - before < 2 * 240 * 960 + 2**20
 
 
 def test_of_a_compressed_tile_only_the_rows_needed_are_unpacked(tmp_path):
@@ -503,7 +508,7 @@ def test_bands_on_grids_of_their_own(tmp_path):
     # r is moved by half a tile: where g holds a galaxy whole, r may not.
     for name, east in (("one", 0.0), ("two", 30.0)):
         write_tile(tmp_path / f"{name}_g.fits", *offset(150.0, 2.0, east, 0.0))
-        write_tile(tmp_path / f"{name}_r.fits", *offset(150.0, 2.0, east - 12.0, 0.0))
+        write_tile(tmp_path / f"{name}_r.fits", *offset(150.0, 2.0, east - 46 * ARCSEC, 0.0))
     names, _, assigned = assign(tmp_path, [offset(150.0, 2.0, 11.0, 0.0)], bands=("g", "r"))
     assert names == ["two_{band}.fits"]
     image = read_image(assigned["source"][0], cube_bands=(), bands=("g", "r"))
@@ -518,17 +523,20 @@ def test_bands_on_grids_of_their_own(tmp_path):
 def write_source(path, galaxy, sigma, flux, **options):
     """A tile with one round source: a Gaussian of `sigma` arcsec and `flux` in all, where astropy says that it lies."""
     side, scale = 240, options.get("scale", ARCSEC)
-    header = tile_header(150.0, 2.0, side, side, **options)
+    header = tile_header(*offset(150.0, 2.0, options.pop("east", 0.0), 0.0), side, side, **options)
     x, y = WCS(header).world_to_pixel(SkyCoord(*galaxy, unit="deg"))
     down, across = np.mgrid[:side, :side]
     light = np.exp(-((across - x) ** 2 + (down - y) ** 2) / 2 / (sigma / scale) ** 2)
-    if "unit" not in options:
-        light *= flux * scale**2 / (2 * np.pi * sigma**2)
+    light *= flux * scale**2 / (2 * np.pi * sigma**2)
     fits.PrimaryHDU(light.astype(np.float32), header).writeto(path)
 
 
 @pytest.mark.parametrize(
-    "options", [{"scale": 0.393}, {"scale": 0.1}, {"turn": 30.0}, {"turn": 90.0}, {"mirror": True, "scale": 0.3}]
+    "options",
+    [
+        *({"scale": 0.393}, {"scale": 0.1}, {"turn": 30.0}, {"turn": 90.0}, {"mirror": True, "scale": 0.3}),
+        *({"east": 0.4 * ARCSEC}, {"east": 9.1 * ARCSEC}),
+    ],
 )
 def test_bands_of_other_pixels_are_laid_on_the_first(tmp_path, options):
     galaxy = offset(150.0, 2.0, 1.9, -1.1)
@@ -543,6 +551,33 @@ def test_bands_of_other_pixels_are_laid_on_the_first(tmp_path, options):
     for axis in (down, across):
         assert (r * axis).sum() / r.sum() == pytest.approx((g * axis).sum() / g.sum(), abs=0.05)
     assert np.abs(r / 3 - g).max() < 0.06 * g.max()
+
+
+@pytest.mark.parametrize("options", [{}, {"turn": 30.0}, {"scale": 0.1}, {"unit": "MJy/sr", "scale": 0.1}])
+@pytest.mark.parametrize("sip", [False, True])
+def test_tiles_and_whole_images_are_aligned_alike(tmp_path, options, sip):
+    galaxy, other = offset(150.0, 2.0, 1.9, -1.1), {"east": 0.4 * ARCSEC} | options
+    unit = other.pop("unit", "")
+    for band, own in (("g", {}), ("r", other)):
+        write_source(tmp_path / f"t_{band}.fits", galaxy, 1.2, 1000.0, **own)
+        with fits.open(tmp_path / f"t_{band}.fits", mode="update") as file:
+            file[0].header["BUNIT"] = unit
+            if sip and band == "g":
+                file[0].header.update(
+                    {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 3e-5}
+                )
+                file[0].header.update({"B_0_2": 4e-5, "A_0_2": 0.0, "A_1_1": 0.0, "B_1_1": 0.0, "B_2_0": 0.0})
+    pattern, bands = str(tmp_path / "t_{band}.fits"), ("g", "r")
+    whole = read_image(pattern, cube_bands=(), bands=bands).values
+    cut = Cut(ra=galaxy[0], dec=galaxy[1], arcsec=41 * ARCSEC)
+    part = read_cut(pattern, cut, (), bands).planes
+    row, column = next(
+        (row, column)
+        for row in range(240 - 41)
+        for column in range(240 - 41)
+        if np.array_equal(whole[0, row : row + 41, column : column + 41], part[0])
+    )
+    assert np.allclose(whole[1, row : row + 41, column : column + 41], part[1], rtol=1e-4, atol=1e-4)
 
 
 def test_what_a_band_of_other_pixels_lacks_is_outside(tmp_path):
