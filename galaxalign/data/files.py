@@ -1,4 +1,4 @@
-"""Whether the files of galaxies are there and inside their folder, without opening any."""
+"""Whether the files of galaxies are there and inside their folder; only `readable` opens one."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from galaxalign.data.flags import BadImage
 from galaxalign.data.marks import Marks
 
 # Files and folders whose verdict is remembered: rows of one HDF5 file, files of one folder.
@@ -80,3 +81,16 @@ class _Judge:
             return True
         real = os.path.realpath(folder)
         return real == self._root or real.startswith(self._root.rstrip("/") + "/")
+
+
+def readable(path: Path, missing: str = "missing_file") -> Path:
+    """The path of a file that can be opened and has bytes; raises `BadImage` (`missing`, or empty_file) else."""
+    try:
+        if not path.is_file():
+            raise BadImage(missing, f"there is no {path}")
+        if path.stat().st_size == 0:
+            raise BadImage("empty_file", str(path))
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        raise BadImage(missing, f"{path} cannot be opened: {error}") from error
+    return path

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxalign.data.cuts import parse_cut, read_cut
+from galaxalign.data.files import readable
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import orient, sky_axes
@@ -76,32 +77,20 @@ def read_image(
     """
     path, _, row = source.partition("#")
     if cut := parse_cut(row):
-        cutout = read_cut(path, cut, cube_bands, bands)
+        cutout = read_cut(path, cut, cube_bands, bands, layout)
         return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
     if path.lower().endswith(HDF5):
         return _read_row(path, row, cube_bands, bands)
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack(source, bands, [_read_band(source, band, layout) for band in bands])
-        planes = read_fits(_readable(Path(path)), layout, bands)
+        planes = read_fits(readable(Path(path)), layout, bands)
         if layout.image == "bands":
             return _stack(source, bands, [_single(path, plane) for plane in planes])
         return _choose(path, planes[0], cube_bands, bands)
     if path.lower().endswith(PICTURES):
-        return read_picture(_readable(Path(path)))
+        return read_picture(readable(Path(path)))
     raise BadImage("unreadable", f"{path} ends in none of {', '.join(KINDS + HDF5)}")
-
-
-def _readable(path: Path) -> Path:
-    try:
-        if not path.is_file():
-            raise BadImage("missing_file", str(path))
-        if path.stat().st_size == 0:
-            raise BadImage("empty_file", str(path))
-        path.open("rb").close()
-    except (OSError, ValueError) as error:
-        raise BadImage("missing_file", f"{path} cannot be opened: {error}") from error
-    return path
 
 
 def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
@@ -124,9 +113,7 @@ def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequenc
 
 def _read_band(source: str, band: str, layout: Layout) -> Planes:
     path = Path(source.replace("{band}", band))
-    if not path.is_file():
-        raise BadImage("missing_band", f"there is no {path}")
-    (planes,) = read_fits(_readable(path), layout, [band])
+    (planes,) = read_fits(readable(path, "missing_band"), layout, [band])
     return _single(str(path), planes)
 
 
@@ -144,7 +131,7 @@ def _stack(source: str, bands: Sequence[str], planes: Sequence[Planes]) -> Flux:
 @lru_cache(maxsize=4)
 def _hdf5_images(path: str) -> h5py.Dataset:
     """The pictures of an HDF5 file, which stays open: each worker reads many rows of it."""
-    return h5py.File(_readable(Path(path)), "r")["images"]
+    return h5py.File(readable(Path(path)), "r")["images"]
 
 
 def _read_row(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux | NDArray[np.uint8]:

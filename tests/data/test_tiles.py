@@ -15,6 +15,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from galaxalign.data.cuts import Cut, parse_cut, read_cut
+from galaxalign.data.fits import PLAIN
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, unit_vectors
 from galaxalign.data.patterns import find_tiles
@@ -370,8 +371,9 @@ def test_bad_tiles_are_named(tmp_path):
     cut = Cut(ra=150.0, dec=2.0, arcsec=10.0)
     files = {
         "cut.fits": (whole[: len(whole) // 3], "truncated"),
-        "header.fits": (whole[:1000], "unreadable"),
-        "empty.fits": (b"", "unreadable"),
+        "header.fits": (whole[:1000], "truncated"),
+        "blocks.fits": (whole[:2000] + b" " * 880, "truncated"),
+        "empty.fits": (b"", "empty_file"),
         "page.fits": (b"<html>503</html>", "unreadable"),
         "packed.fits.gz": (whole, "unreadable"),
     }
@@ -442,7 +444,7 @@ def test_patterns(tmp_path):
 
 
 def index_of(folder, pattern="*_{band}.fits", bands=("g",)):
-    write_tile_index(pattern=str(folder / pattern), bands=bands, index=folder / "tiles.parquet")
+    write_tile_index(pattern=str(folder / pattern), bands=bands, layout=PLAIN, index=folder / "tiles.parquet")
     return pd.read_parquet(folder / "tiles.parquet")
 
 
