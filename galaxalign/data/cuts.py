@@ -53,12 +53,14 @@ class Cutout:
 def parse_cut(text: str) -> Cut | None:
     """The cut that a locator names after its ``#``; None where it names something else.
 
-    Raises `BadImage` where what follows ``cut=`` are not three numbers.
+    Raises `BadImage` where what follows ``cut=`` are not a position and a side.
     """
     if not text.startswith(_MARK):
         return None
     try:
         ra, dec, arcsec = map(float, text.removeprefix(_MARK).split(","))
+        if not (abs(ra) <= 360 and abs(dec) <= 90 and 0 < arcsec < np.inf):
+            raise ValueError(f"{text} lies nowhere")
     except ValueError as error:
         raise BadImage("unreadable", f"#{text} names no cutout: RA, Dec and arcsec are expected") from error
     return Cut(ra=ra, dec=dec, arcsec=arcsec)

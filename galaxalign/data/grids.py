@@ -24,6 +24,8 @@ _STEP = 1 / 3600
 # A position is on a grid if the way to its pixel and back brings no more than this aside, degrees: polynomial
 # distortions may fold far-off sky into the image.
 _ASIDE = 0.1 / 3600
+# Pixels that are farther than any image is wide.
+_FAR = 2**40
 
 
 class NoGrid(ValueError):
@@ -164,16 +166,16 @@ def sides(axes: Numbers, arcsec: Numbers) -> NDArray[np.int64]:
         Fields of view, shape (N,).
     """
     pixel = 3600 * np.sqrt(np.abs(axes[..., 0, 0] * axes[..., 1, 1] - axes[..., 0, 1] * axes[..., 1, 0]))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         number = np.rint(arcsec / pixel)
-    return np.where(np.isfinite(number), np.maximum(number, 1), 0).astype(np.int64)
+    return np.where(np.isfinite(number), np.clip(number, 1, _FAR), 0).astype(np.int64)
 
 
 def starts(place: Numbers, side: NDArray[np.int64]) -> NDArray[np.int64]:
     """First pixel along one axis of cutouts around places: the middle of a cutout is at most half a pixel away."""
     # A millionth of a pixel decides nothing, or ties would fall as the last digit of a computer has it.
-    first = np.ceil(np.round(place - side / 2, 6))
-    return np.where(np.isfinite(place), first, -(2**31)).astype(np.int64)
+    first = np.ceil(np.round(np.clip(place, -_FAR, _FAR) - side / 2, 6))
+    return np.where(np.isfinite(place), first, -2 * _FAR).astype(np.int64)
 
 
 def sky_header(header: fits.Header) -> str:

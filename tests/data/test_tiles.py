@@ -325,8 +325,9 @@ def test_cubes_that_lie_about_their_depth(tmp_path):
 
 
 def test_a_cut_and_its_text():
-    with pytest.raises(BadImage, match="names no cutout"):
-        parse_cut("cut=1,2")
+    for words in ("1,2", "1,2,x", "nan,2,3", "1,inf,3", "1e308,2,3", "1,90.1,3", "1,2,inf", "1,2,0", "1,2,-3"):
+        with pytest.raises(BadImage, match="names no cutout"):
+            parse_cut(f"cut={words}")
     cut = Cut(ra=0.1 + 0.2, dec=-1e-7, arcsec=60.0)
     assert parse_cut(str(cut)) == cut
     assert parse_cut("17") is None
