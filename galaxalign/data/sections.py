@@ -150,7 +150,7 @@ def _find_unit(path: Path, key: str | int, band: str) -> tuple[Unit, fits.Header
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, lazy_load_hdus=True) as opened:
+            with path.open("rb") as file, fits.open(file, lazy_load_hdus=True) as opened:
                 header = opened[unit.number].header.copy()
                 sides = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
     except Exception as error:  # astropy raises whatever its parts do on damaged headers
@@ -223,7 +223,7 @@ def _read_pixels(image: Image, rows: slice, columns: slice) -> NDArray[Any]:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            with fits.open(image.path, lazy_load_hdus=True) as units:
+            with image.path.open("rb") as file, fits.open(file, lazy_load_hdus=True) as units:
                 section = units[image.unit].section
                 return np.array(section[..., rows, columns])
     except Exception as error:  # damaged tiles fail in as many ways as there are algorithms
