@@ -14,8 +14,8 @@ from galaxalign.data.readers import read_image
 from galaxalign.data.sources import check_source
 from galaxalign.data.tiles import assign_tiles, write_tile_index
 from galaxalign.errors import GalaxAlignError
+from tests.data.sky_tiles import ARCSEC, tile_header
 from tests.data.synthetic_images import noise
-from tests.data.test_tiles import ARCSEC, tile_header
 
 GRZ = ("g", "r", "z")
 SKY = tile_header(150.0, 2.0, 60, 60)
