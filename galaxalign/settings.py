@@ -170,7 +170,8 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
     for name in sorted(used) if sources else ():
-        check_source(name, config["datasets"][name]["source"], colour_bands(dataset_settings(config, name)["data"]))
+        data = dataset_settings(config, name)["data"]
+        check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
     return config
 
 

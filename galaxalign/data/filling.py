@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from galaxalign.data.kept import Kept, kept_files
 from galaxalign.data.pictures import ImageRecipe
 from galaxalign.data.unfinished import Unfinished
-from galaxalign.data.workers import Block, Maker, make_all
+from galaxalign.data.workers import Maker, PictureBlock, make_all
 from galaxalign.logs import progress
 
 logger = logging.getLogger(__name__)
@@ -106,10 +106,10 @@ def _blocks(
     flags: list[str],
     reasons: list[str],
     keys: NDArray[np.uint64],
-) -> Iterator[Block]:
+) -> Iterator[PictureBlock]:
     for start in range(0, len(rows), chunk):
         own = rows[start : start + chunk].tolist()
-        yield Block(
+        yield PictureBlock(
             rows=own,
             sources=[sources[row] for row in own],
             flags=[flags[row] for row in own],

@@ -6,24 +6,22 @@ the manifest then joins to groups, and once for the store.  Splitting after the 
 but would make every store depend on all of its pictures before any of its rows could be final.
 """
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from galaxalign.data.duplicates import fingerprint
+from galaxalign.data.filling import CHUNK, FEW
 from galaxalign.data.galaxies import read_galaxies
 from galaxalign.data.pictures import ImageRecipe, make_picture
+from galaxalign.data.workers import Block, make_all
 from galaxalign.logs import progress
 from galaxalign.symbols.sheet import ClassSheet
-
-# Images a worker takes at a time, and images below which one process is done before others have started.
-CHUNK, FEW = 64, 1000
 
 
 def write_fingerprints(
@@ -53,18 +51,31 @@ def write_fingerprints(
     """
     galaxies = read_galaxies(source, inputs, sheet, recipe.stretch.bands)
     good = galaxies["flag"] == ""
-    make = partial(_fingerprint, recipe=recipe, max_blank=max_blank)
-    sources = galaxies["source"][good].tolist()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        found = map(make, sources) if len(sources) < FEW else pool.map(make, sources, chunksize=CHUNK)
-        bits = list(progress(found, total=len(sources), what="fingerprints", unit="galaxies"))
-    table = pd.DataFrame({"id": galaxies["id"], "bits": None}, dtype=object)
-    table.loc[good, "bits"] = pd.Series(bits, index=table.index[good], dtype=object)
+    rows = np.flatnonzero(good)
+    blocks = (rows[start : start + CHUNK].tolist() for start in range(0, len(rows), CHUNK))
+    tasks = (Block(rows=own, sources=galaxies["source"].iloc[own].tolist()) for own in blocks)
+    bits: dict[int, bytes | None] = {}
+    with threadpool_limits(1):
+        work = _Fingerprinting(recipe=recipe, max_blank=max_blank)
+        results = make_all(work, tasks, workers if len(rows) >= FEW else 1)
+        for found in progress(results, total=len(rows), what="fingerprints", unit="galaxies", each=CHUNK):
+            bits.update(found)
+    table = pd.DataFrame({"id": galaxies["id"], "bits": [bits.get(row) for row in range(len(galaxies))]}, dtype=object)
     part = fingerprints.with_name(f".{fingerprints.name}.part")
     table.to_parquet(part, index=False)
     part.replace(fingerprints)
 
 
-def _fingerprint(source: str, *, recipe: ImageRecipe, max_blank: float) -> bytes | None:
-    picture = make_picture(source, recipe, max_blank)
-    return None if picture.flag else np.packbits(fingerprint(picture.pixels)).tobytes()
+@dataclass(frozen=True, kw_only=True)
+class _Fingerprinting:
+    """Makes the fingerprints of a block, by row."""
+
+    recipe: ImageRecipe
+    max_blank: float
+
+    def make(self, block: Block, parent: int | None = None) -> dict[int, bytes | None]:
+        return {row: self._take(source) for row, source in zip(block.rows, block.sources, strict=True)}
+
+    def _take(self, source: str) -> bytes | None:
+        picture = make_picture(source, self.recipe, self.max_blank)
+        return None if picture.flag else np.packbits(fingerprint(picture.pixels)).tobytes()

@@ -45,6 +45,11 @@ class Layout:
     mask_bits: tuple[int, ...]
     inverse_variance: str | int
 
+    @property
+    def masks(self) -> list[str | int]:
+        """Numbers or EXTNAMEs of the units that mark pixels without data."""
+        return [key for key in (self.mask, self.inverse_variance) if key != "none"]
+
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Layout":
         """Read the layout of ``data.fits``, which is also `to_dict`'s."""
@@ -107,15 +112,12 @@ def read_fits(path: Path, layout: Layout, bands: Sequence[str] = ()) -> tuple[Pl
     """
     by_band = layout.image == "bands"
     images: tuple[str | int, ...] = tuple(bands) if by_band else (layout.image,)
-    masks = [key for key in (layout.mask, layout.inverse_variance) if key != "none"]
+    masks = layout.masks
     found = _find(path, images, masks, by_band=by_band)
     planes = []
     for key in images:
         if (True, key) not in found:
-            if key == "first":
-                raise BadImage("unreadable", f"{path} has no image")
-            flag, kind = ("missing_band", "of band") if by_band else ("missing_extension", "named")
-            raise BadImage(flag, f"{path} has no image in an extension {kind} {key!r}")
+            raise not_found(path, key, by_band=by_band)
         planes.append(_masked(path, *found[True, key], layout, {key: found.get((False, key)) for key in masks}))
     return tuple(planes)
 
@@ -134,7 +136,7 @@ def _find(
             new = [
                 (is_image, key)
                 for is_image, key in wanted
-                if (is_image, key) not in found and _is_named(unit, key, by_band and is_image)
+                if (is_image, key) not in found and is_named(unit, key, by_band=by_band and is_image)
             ]
             if new:
                 values = _values(path, unit)
@@ -144,7 +146,16 @@ def _find(
     return found
 
 
-def _is_named(unit: Unit, key: str | int, by_band: bool) -> bool:
+def not_found(path: Path, key: str | int, *, by_band: bool) -> BadImage:
+    """What is wrong with a file that has no image of this key, see `is_named`."""
+    if key == "first":
+        return BadImage("unreadable", f"{path} has no image")
+    flag, kind = ("missing_band", "of band") if by_band else ("missing_extension", "named")
+    return BadImage(flag, f"{path} has no image in an extension {kind} {key!r}")
+
+
+def is_named(unit: Unit, key: str | int, *, by_band: bool) -> bool:
+    """Whether a unit is an image of this number or EXTNAME, or any (``first``), or of this band."""
     if len(unit.shape) < 2:
         return False
     if isinstance(key, int):
@@ -165,25 +176,28 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
     if len(data) < count * kind.itemsize:
         raise BadImage("unreadable", f"{path}: unit {unit.number} has a GCOUNT of 0")
     values: NDArray[Any] = np.frombuffer(data, kind, count).reshape(unit.shape)
-    is_integer = values.dtype.kind in "iu"
-    blank = unit.header.get("BLANK") if is_integer else None
-    scale, zero = scaling_of(path, unit)
+    blank = unit.header.get("BLANK") if values.dtype.kind in "iu" else None
+    return scaled(values, *scaling_of(path, unit), blank)
+
+
+def scaled(values: NDArray[Any], scale: float, zero: float, blank: Value | None) -> NDArray[Any]:
+    """Values as BSCALE, BZERO and BLANK have it: floats, not a number where there are no data, or integers."""
     if (scale, zero) == (1, 0) and blank is None:
         return values
-    if is_integer and scale == 1 and blank is None and zero in (2.0**15, 2.0**31):
+    if values.dtype.kind in "iu" and scale == 1 and blank is None and zero in (2.0**15, 2.0**31):
         # How FITS writes unsigned integers.
         unsigned: NDArray[np.int64] = values.astype(np.int64) + int(zero)
         return unsigned
     # Double precision where single would round: as astropy has it.
-    scaled: NDArray[np.floating[Any]] = values.astype(
+    floats: NDArray[np.floating[Any]] = values.astype(
         np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.dtype(">f4") else np.float64
     )
     with np.errstate(all="ignore"):
-        scaled *= scale
-        scaled += zero
+        floats *= scale
+        floats += zero
     if blank is not None:
-        scaled[values == blank] = np.nan
-    return scaled
+        floats[values == blank] = np.nan
+    return floats
 
 
 def scaling_of(path: Path, unit: Unit) -> tuple[float, float]:
@@ -238,13 +252,19 @@ def _masked(
         mask = _cube(found[1], dropped if same else (), band if same else 0)
         if mask.ndim != 3 or mask.shape[1:] != cube.shape[1:] or len(mask) not in (1, len(cube)):
             raise BadImage("shape", f"{path}: extension {key!r} is {mask.shape}, the image is {cube.shape}")
-        is_blank = ~(mask > 0) if key == layout.inverse_variance else _is_marked(path, key, mask, layout.mask_bits)
-        cube = np.where(is_blank, np.float32(np.nan), cube)
+        cube = np.where(is_blank(path, key, mask, layout), np.float32(np.nan), cube)
     return Planes(values=cube, bands=bands, header=unit.header, raw=unit.raw)
 
 
-def _is_marked(path: Path, key: str | int, mask: NDArray[Any], bits: Sequence[int]) -> NDArray[np.bool_]:
+def is_blank(path: Path, key: str | int, mask: NDArray[Any], layout: Layout) -> NDArray[np.bool_]:
+    """Which pixels a mask of the layout, by its key, marks as without data.
+
+    Raises `BadImage` (shape) where bits are asked for and it holds no integers.
+    """
+    if key == layout.inverse_variance:
+        return np.logical_not(mask > 0)
     marked: NDArray[np.bool_] = mask != 0
+    bits = layout.mask_bits
     if not bits:
         return marked
     if mask.dtype.kind not in "iu":

@@ -5,16 +5,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-
-from galaxalign.data.flags import BadImage
-from galaxalign.data.units import Unit, check_table, open_units
 
 Numbers = NDArray[np.float64]
 
@@ -28,6 +24,8 @@ _STEP = 1 / 3600
 # A position is on a grid if the way to its pixel and back brings no more than this aside, degrees: polynomial
 # distortions may fold far-off sky into the image.
 _ASIDE = 0.1 / 3600
+# Pixels that are farther than any image is wide.
+_FAR = 2**40
 
 
 class NoGrid(ValueError):
@@ -168,71 +166,19 @@ def sides(axes: Numbers, arcsec: Numbers) -> NDArray[np.int64]:
         Fields of view, shape (N,).
     """
     pixel = 3600 * np.sqrt(np.abs(axes[..., 0, 0] * axes[..., 1, 1] - axes[..., 0, 1] * axes[..., 1, 0]))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         number = np.rint(arcsec / pixel)
-    return np.where(np.isfinite(number), np.maximum(number, 1), 0).astype(np.int64)
+    return np.where(np.isfinite(number), np.clip(number, 1, _FAR), 0).astype(np.int64)
 
 
 def starts(place: Numbers, side: NDArray[np.int64]) -> NDArray[np.int64]:
     """First pixel along one axis of cutouts around places: the middle of a cutout is at most half a pixel away."""
     # A millionth of a pixel decides nothing, or ties would fall as the last digit of a computer has it.
-    first = np.ceil(np.round(place - side / 2, 6))
-    return np.where(np.isfinite(place), first, -(2**31)).astype(np.int64)
+    first = np.ceil(np.round(np.clip(place, -_FAR, _FAR) - side / 2, 6))
+    return np.where(np.isfinite(place), first, -2 * _FAR).astype(np.int64)
 
 
 def sky_header(header: fits.Header) -> str:
     """What of a header says where its pixels lie, as a text that `fits.Header.fromstring` reads."""
     cards = [card for card in header.cards if _SKY.fullmatch(card.keyword)]
     return str(fits.Header(cards).tostring(sep="\n", endcard=False, padding=False))
-
-
-def first_image(units: fits.HDUList) -> Any:
-    """The first unit of an open file that is an image with two axes or more; raises `OSError` where there is none."""
-    for unit in units:
-        if getattr(unit, "is_image", False) and unit.header.get("NAXIS", 0) >= 2:
-            return unit
-    raise OSError("it has no image")
-
-
-def first_unit(path: Path) -> Unit:
-    """The unit of the first image of a FITS file, all headers up to it held against what astropy can be trusted with.
-
-    Raises
-    ------
-    BadImage
-        unreadable, also where the file is packed as a whole, whatever its name.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(6)
-        if start != b"SIMPLE":
-            raise BadImage("unreadable", f"{path} is no FITS file, or one that is packed as a whole: unpack it then")
-        with open_units(path) as units:
-            for unit in units:
-                if unit.header.get("XTENSION") in ("BINTABLE", "TABLE"):
-                    check_table(path, unit)
-                if len(unit.shape) >= 2:
-                    return unit
-    except BadImage as bad:
-        # Of a tile whose header ends early nothing is known; `truncated` is one whose pixels do.
-        raise BadImage("unreadable", bad.reason) from bad
-    except OSError as error:
-        raise BadImage("unreadable", f"{path}: {error}") from error
-    raise BadImage("unreadable", f"{path} has no image")
-
-
-def image_header(path: Path) -> fits.Header:
-    """The header of the first image of a FITS file; no pixel is read.
-
-    Raises
-    ------
-    BadImage
-        See `first_unit`.
-    OSError
-        The file is none, or has no image.
-    """
-    first_unit(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with fits.open(path, lazy_load_hdus=True) as units:
-            return first_image(units).header.copy()

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from galaxalign.data.pictures import ImageRecipe
 from galaxalign.provenance import code
 
+# Libraries another version of which may make other bytes of the same image: a store is of one version throughout.
+LIBRARIES = ("astropy", "numpy", "pillow", "reproject", "scipy", "simplejpeg")
+
 
 def picture_keys(
     sources: Sequence[str], flags: Sequence[str], recipe: ImageRecipe, max_blank: float
@@ -19,7 +23,7 @@ def picture_keys(
     """Keys of pictures, shape (N, 2), 128 bits each.
 
     A key changes with the locator, with the size or the time of change of any file it names, with the recipe, with
-    the code that makes pictures, and with whether the manifest has flagged the galaxy.
+    the code and the versions of the libraries that make pictures, and with whether the manifest has flagged the galaxy.
 
     Parameters
     ----------
@@ -30,7 +34,8 @@ def picture_keys(
     recipe, max_blank
         How images become pictures, see `pictures.make_picture`.
     """
-    made_by = json.dumps([recipe.to_dict(), max_blank, code("data.pictures")], sort_keys=True)
+    versions = [version(library) for library in LIBRARIES]
+    made_by = json.dumps([recipe.to_dict(), max_blank, code("data.pictures"), versions], sort_keys=True)
     bands = recipe.stretch.bands
     # A tile holds many galaxies: its files are looked at once.
     state = lru_cache(maxsize=4096)(file_state)

@@ -11,8 +11,6 @@ A source is named by a text, its locator:
 """
 
 import math
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
+from galaxalign.data.opening import readable
 from galaxalign.data.orientation import orient, sky_axes
 from galaxalign.data.raster import MAX_PIXELS, read_picture
 
@@ -77,43 +76,27 @@ def read_image(
     """
     path, _, row = source.partition("#")
     if row.startswith(CUT):
-        return _read_cut(path, row, cube_bands, bands)
+        return _read_cut(path, row, cube_bands, bands, layout)
     if path.lower().endswith(HDF5):
         return _read_row(path, row, cube_bands, bands)
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack(source, bands, [_read_band(source, band, layout) for band in bands])
-        planes = read_fits(_readable(Path(path)), layout, bands)
+        planes = read_fits(readable(Path(path)), layout, bands)
         if layout.image == "bands":
             return _stack(source, bands, [_single(path, plane) for plane in planes])
         return _choose(path, planes[0], cube_bands, bands)
     if path.lower().endswith(PICTURES):
-        return read_picture(_readable(Path(path)))
+        return read_picture(readable(Path(path)))
     raise BadImage("unreadable", f"{path} ends in none of {', '.join(KINDS + HDF5)}")
 
 
-def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
+def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str], layout: Layout) -> Flux:
     # It brings astropy and scipy, without which a process that reads images starts in a quarter of the time.
     from galaxalign.data.cuts import parse_cut, read_cut
 
-    cutout = read_cut(path, parse_cut(row), cube_bands, bands)
+    cutout = read_cut(path, parse_cut(row), cube_bands, bands, layout)
     return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
-
-
-def _readable(path: Path) -> Path:
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise BadImage("missing_file", f"{path} is no file")
-        if found.st_size == 0:
-            raise BadImage("empty_file", str(path))
-        if not os.access(path, os.R_OK):
-            raise BadImage("missing_file", f"{path} cannot be opened: no permission")
-    except FileNotFoundError as error:
-        raise BadImage("missing_file", str(path)) from error
-    except (OSError, ValueError) as error:
-        raise BadImage("missing_file", f"{path} cannot be opened: {error}") from error
-    return path
 
 
 def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
@@ -136,9 +119,7 @@ def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequenc
 
 def _read_band(source: str, band: str, layout: Layout) -> Planes:
     path = Path(source.replace("{band}", band))
-    if not path.is_file():
-        raise BadImage("missing_band", f"there is no {path}")
-    (planes,) = read_fits(_readable(path), layout, [band])
+    (planes,) = read_fits(readable(path, "missing_band"), layout, [band])
     return _single(str(path), planes)
 
 
@@ -159,7 +140,7 @@ def _stack(source: str, bands: Sequence[str], planes: Sequence[Planes]) -> Flux:
 @lru_cache(maxsize=4)
 def _hdf5_images(path: str) -> h5py.Dataset:
     """The pictures of an HDF5 file, which stays open: each worker reads many rows of it."""
-    return h5py.File(_readable(Path(path)), "r")["images"]
+    return h5py.File(readable(Path(path)), "r")["images"]
 
 
 def _read_row(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux | NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """Bands on different pixel grids, brought onto the first one's by their WCS."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from astropy.io import fits
@@ -56,13 +57,26 @@ def _same_cards(first: Planes, other: Planes) -> bool:
 def _onto(first: Planes, other: Planes, what: str) -> NDArray[np.float32]:
     """The plane of `other` on the grid of `first`."""
     shape = first.values.shape[1:]
+    plane: NDArray[np.float32] = other.values[0]
+    with _flagged(what):
+        here, there = _wcs(first, what), _wcs(other, what)
+    if plane.shape == shape and are_one(here, there, shape, what):
+        return plane
+    moved = resample(plane, str(other.header.get("BUNIT", "")), there, here, shape, what)
+    if np.isnan(moved).all() and np.isfinite(plane).any():
+        raise BadImage("shape", f"{what} shares no sky with the first band")
+    return moved
+
+
+@contextmanager
+def _flagged(what: str) -> Iterator[None]:
+    """Turn the many ways in which wcslib and its Python cover fail on a damaged header into one."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            return _moved(_wcs(first, what), _wcs(other, what), shape, other)
+            yield
         except BadImage:
             raise
-        # wcslib and its Python cover fail on a damaged header in many ways.
         except Exception as error:
             raise BadImage("shape", f"{what} cannot be aligned: {type(error).__name__}, {error}") from error
 
@@ -73,27 +87,50 @@ def _wcs(planes: Planes, what: str) -> WCS:
     return WCS(fits.Header.fromstring(planes.raw.decode("latin-1"))).celestial
 
 
-def _moved(here: WCS, there: WCS, shape: tuple[int, ...], other: Planes) -> NDArray[np.float32]:
-    from reproject import reproject_adaptive, reproject_interp
+def are_one(here: WCS, there: WCS, shape: tuple[int, ...], what: str) -> bool:
+    """Whether two grids of one shape (y, x) lie within `SAME` pixels of each other, in corners, sides and middle.
 
+    `what` is the band's name in errors; raises `BadImage` (shape) where a WCS is damaged.
+    """
     height, width = shape
     x, y = (axis.ravel() for axis in np.meshgrid([0, (width - 1) / 2, width - 1], [0, (height - 1) / 2, height - 1]))
-    moved = np.array(there.world_to_pixel(here.pixel_to_world(x, y)))
-    if other.values.shape[1:] == shape and np.abs(moved - np.array([x, y])).max() <= SAME:
-        unmoved: NDArray[np.float32] = other.values[0]
-        return unmoved
-    # Pixels of the other band in one of the first's.
-    area = abs(np.linalg.det(here.pixel_scale_matrix) / np.linalg.det(there.pixel_scale_matrix))
-    values = np.ascontiguousarray(other.values[0], np.float32)
-    if area > 4:
-        found, _ = reproject_adaptive(
-            (values, there), here, shape_out=shape, kernel="hann", boundary_mode="strict", conserve_flux=False
-        )
-    else:
-        found, _ = reproject_interp((values, there), here, shape_out=shape, order="bilinear")
-    if np.isnan(found).all():
-        raise BadImage("shape", "the bands share no sky")
-    unit = str(other.header.get("BUNIT", "")).upper().replace(" ", "")
-    per_pixel = not any(word in unit for word in _PER_AREA)
-    moved_plane: NDArray[np.float32] = (found * area if per_pixel else found).astype(np.float32)
-    return moved_plane
+    with _flagged(what):
+        moved = np.array(there.world_to_pixel(here.pixel_to_world(x, y)))
+        return bool(np.abs(moved - np.array([x, y])).max() <= SAME)
+
+
+def resample(
+    plane: NDArray[np.float32], unit: str, there: WCS, here: WCS, shape: tuple[int, ...], what: str
+) -> NDArray[np.float32]:
+    """A band on another grid, as `stack_bands` says; not a number beyond the band's own edge.
+
+    Parameters
+    ----------
+    plane, unit, there
+        The band, shape (y, x), its BUNIT and its grid.
+    here, shape
+        The other grid, and how much of it is wanted, (y, x).
+    what
+        The band's name in errors.
+
+    Raises
+    ------
+    BadImage
+        shape: a WCS is damaged.
+    """
+    from reproject import reproject_adaptive, reproject_interp
+
+    with _flagged(what):
+        # Pixels of the band in one of the other grid's.
+        area = abs(np.linalg.det(here.pixel_scale_matrix) / np.linalg.det(there.pixel_scale_matrix))
+        values = np.ascontiguousarray(plane, np.float32)
+        if area > 4:
+            found, _ = reproject_adaptive(
+                (values, there), here, shape_out=shape, kernel="hann", boundary_mode="strict", conserve_flux=False
+            )
+        else:
+            found, _ = reproject_interp((values, there), here, shape_out=shape, order="bilinear")
+        known = unit.upper().replace(" ", "")
+        per_area = any(word in known for word in _PER_AREA)
+        moved: NDArray[np.float32] = (found if per_area else found * area).astype(np.float32)
+        return moved

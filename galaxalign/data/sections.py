@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from galaxalign.data.fits import TYPES, scaling_of
+from galaxalign.data.fits import TYPES, Layout, is_blank, is_named, not_found, scaled, scaling_of
 from galaxalign.data.flags import BadImage
-from galaxalign.data.grids import Grid, NoGrid, first_image, first_unit
+from galaxalign.data.grids import Grid, sky_header
+from galaxalign.data.opening import readable
+from galaxalign.data.units import Unit, Value, check_table, open_units
 
 # Files whose sections can be read: as they are, or compressed tile by tile. The others are packed as a whole.
 SUFFIXES = (".fits", ".fit", ".fits.fz", ".fit.fz")
@@ -40,122 +43,203 @@ class Image:
     Attributes
     ----------
     path : of its file.
+    unit : its number in the file.
     start : of its pixels in the file, bytes; None where they are compressed.
-    grid : of its pixels.
-    header : of the image.
-    depth : planes.
+    width, height, depth : pixels, and planes.
+    header : of the image, by keyword.
     scale, zero : BSCALE and BZERO.
     """
 
     path: Path
+    unit: int
     start: int | None
-    grid: Grid
-    header: fits.Header
+    width: int
+    height: int
     depth: int
+    header: dict[str, Value]
     scale: float
     zero: float
 
 
-def find_image(path: Path) -> Image:
-    """The first image of a FITS file, two-dimensional or a cube; its header is remembered for the next section.
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """An image on the sky, and what masks it.
+
+    Attributes
+    ----------
+    image : its pixels.
+    grid : where they lie.
+    place : the cards that say so; the same text, the same grid.
+    layout : how its file is laid out.
+    masks : by the layout's key, of as many pixels.
+    """
+
+    image: Image
+    grid: Grid
+    place: str
+    layout: Layout
+    masks: Mapping[str | int, Image]
+
+
+def find_tile(path: Path, layout: Layout, band: str = "") -> Tile:
+    """The image of a FITS file that a layout names, two-dimensional or a cube; it is remembered for the next section.
 
     Parameters
     ----------
     path
         Plain, or compressed tile by tile (``.fz``).
+    layout
+        Which of its images, and what masks it; the bands of a cube lie along NAXIS3.
+    band
+        Whose extension is read, where the layout has one a band.
 
     Raises
     ------
     BadImage
-        missing_file, unreadable or shape.
+        missing_file, empty_file, unreadable, truncated, missing_band, missing_extension or shape.
     """
-    if not path.is_file():
-        raise BadImage("missing_file", str(path))
-    if not path.name.lower().endswith(SUFFIXES):
-        raise BadImage("unreadable", f"{path} is packed as a whole: unpack it, or pack it by tiles (.fits.fz)")
-    state = path.stat()
-    return _find_image(path, state.st_mtime_ns, state.st_size)
+    state = readable(path).stat()
+    return _find_tile(path, layout, band, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _find_image(path: Path, changed: int, size: int) -> Image:
-    """As `find_image`; `changed` and `size` tell when the file is another."""
-    scale, zero = scaling_of(path, first_unit(path))
+def _find_tile(path: Path, layout: Layout, band: str, changed: int, size: int) -> Tile:
+    """As `find_tile`; `changed` and `size` tell when the file is another."""
+    unit, header = _find_unit(path, layout.image, band)
+    image, (place, grid) = _image(path, unit), _place(path, header)
+    masks = {key: _image(path, _find_unit(path, key, "")[0]) for key in layout.masks}
+    for key, mask in masks.items():
+        if (mask.width, mask.height) != (image.width, image.height) or mask.depth not in (1, image.depth):
+            sides = f"{mask.width} x {mask.height} x {mask.depth}"
+            raise BadImage(
+                "shape",
+                f"{path}: extension {key!r} is {sides}, the image is {image.width} x {image.height} x {image.depth}",
+            )
+    return Tile(image=image, grid=grid, place=place, layout=layout, masks=masks)
+
+
+def find_place(path: Path, layout: Layout, band: str = "") -> tuple[str, Grid]:
+    """Place and grid of a tile, see `Tile`; no pixel is read, nor any mask looked for.
+
+    Raises `BadImage` as `find_tile` does.
+    """
+    return _place(path, _find_unit(readable(path), layout.image, band)[1])
+
+
+def _find_unit(path: Path, key: str | int, band: str) -> tuple[Unit, fits.Header]:
+    """The unit of a file that a key names, or that of the band, and its header as astropy reads it.
+
+    All headers up to it are held against what astropy can be trusted with.
+    """
+    if not path.name.lower().endswith(SUFFIXES):
+        raise BadImage("unreadable", f"{path} is packed as a whole: unpack it, or pack it by tiles (.fits.fz)")
+    by_band = key == "bands"
+    wanted = band if by_band else key
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start != b"SIMPLE":
+        raise BadImage("unreadable", f"{path} is no FITS file, or one that is packed as a whole: unpack it then")
+    with open_units(path) as units:
+        for unit in units:
+            if unit.header.get("XTENSION") in ("BINTABLE", "TABLE"):
+                check_table(path, unit)
+            if is_named(unit, wanted, by_band=by_band):
+                break
+        else:
+            raise not_found(path, wanted, by_band=by_band)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, lazy_load_hdus=True) as units:
-                unit = first_image(units)
-                header = unit.header.copy()
-                start = None if isinstance(unit, fits.CompImageHDU) else int(unit.fileinfo()["datLoc"])
-        grid, depth = Grid.from_header(header), int(header["NAXIS3"]) if header["NAXIS"] > 2 else 1
+            with path.open("rb") as file, fits.open(file, lazy_load_hdus=True) as opened:
+                header = opened[unit.number].header.copy()
+                sides = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
     except Exception as error:  # astropy raises whatever its parts do on damaged headers
-        reason = f"{path}: {error}" if isinstance(error, NoGrid) else f"{path} cannot be read as FITS: {error}"
-        raise BadImage("unreadable", reason) from error
-    if header["NAXIS"] > 3 or not 0 < depth <= _DEEPEST:
+        raise BadImage("unreadable", f"{path} cannot be read as FITS: {error}") from error
+    if sides != unit.shape:
+        raise BadImage("unreadable", f"{path}: unit {unit.number} is no image of {unit.shape}")
+    return unit, header
+
+
+def _image(path: Path, unit: Unit) -> Image:
+    *planes, height, width = unit.shape
+    depth = planes[0] if planes else 1
+    if len(planes) > 1 or depth > _DEEPEST:
         raise BadImage(
-            "shape", f"{path} has {header['NAXIS']} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
+            "shape", f"{path} has {len(unit.shape)} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
         )
-    return Image(path=path, start=start, grid=grid, header=header, depth=depth, scale=scale, zero=zero)
+    scale, zero = scaling_of(path, unit)
+    return Image(
+        path=path,
+        unit=unit.number,
+        start=None if unit.compressed else unit.start,
+        width=width,
+        height=height,
+        depth=depth,
+        header=unit.header,
+        scale=scale,
+        zero=zero,
+    )
 
 
-def read_box(image: Image, box: Box) -> NDArray[np.float32]:
-    """Planes of a part of an image, shape (B, height, width) with y up; not a number outside the image.
+def _place(path: Path, header: fits.Header) -> tuple[str, Grid]:
+    try:
+        return sky_header(header), Grid.from_header(header)
+    except Exception as error:  # cards that cannot be read among them
+        raise BadImage("unreadable", f"{path}: {' '.join(str(error).split())}") from error
 
-    Raises `BadImage` where the file ends before its pixels do.
+
+def read_box(tile: Tile, box: Box) -> NDArray[np.float32]:
+    """Planes of a part of a tile, shape (B, height, width) with y up; not a number outside it and where it is masked.
+
+    Raises `BadImage` where the file ends before its pixels do, or a mask holds no integers.
     """
-    columns = slice(max(box.left, 0), min(box.left + box.width, image.grid.width))
-    rows = slice(max(box.low, 0), min(box.low + box.height, image.grid.height))
+    image = tile.image
+    columns = slice(max(box.left, 0), min(box.left + box.width, image.width))
+    rows = slice(max(box.low, 0), min(box.low + box.height, image.height))
     planes = np.full((image.depth, box.height, box.width), np.nan, np.float32)
     if rows.start < rows.stop and columns.start < columns.stop:
-        there = (
-            slice(rows.start - box.low, rows.stop - box.low),
-            slice(columns.start - box.left, columns.stop - box.left),
-        )
-        planes[:, *there] = _read_pixels(image, rows, columns)
+        part = planes[:, rows.start - box.low : rows.stop - box.low, columns.start - box.left : columns.stop - box.left]
+        with np.errstate(over="ignore"):
+            part[...] = _read_pixels(image, rows, columns)
+        for key, mask in tile.masks.items():
+            blank = is_blank(image.path, key, _read_pixels(mask, rows, columns), tile.layout)
+            part[np.broadcast_to(blank, part.shape)] = np.nan
     return planes
 
 
-def outside(image: Image, box: Box) -> NDArray[np.bool_]:
-    """Which pixels of a box lie outside the image, shape (height, width) with y up."""
+def outside(tile: Tile, box: Box) -> NDArray[np.bool_]:
+    """Which pixels of a box lie outside the tile, shape (height, width) with y up."""
     x, y = np.arange(box.left, box.left + box.width), np.arange(box.low, box.low + box.height)
-    inside = ((y >= 0) & (y < image.grid.height))[:, None] & (x >= 0) & (x < image.grid.width)
+    inside = ((y >= 0) & (y < tile.image.height))[:, None] & (x >= 0) & (x < tile.image.width)
     return ~inside
 
 
 def _read_pixels(image: Image, rows: slice, columns: slice) -> NDArray[Any]:
     """The pixels of whole planes, inside the image, as numbers of any kind; not a number where there are no data."""
     if image.start is not None:
-        return _scaled(image, np.stack([_read_plane(image, plane, rows, columns) for plane in range(image.depth)]))
+        stored = np.stack([_read_plane(image, plane, rows, columns) for plane in range(image.depth)])
+        blank = image.header.get("BLANK") if stored.dtype.kind in "iu" else None
+        return scaled(stored, image.scale, image.zero, blank)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            with fits.open(image.path, lazy_load_hdus=True) as units:
-                section = first_image(units).section
-                return np.array(section[:, rows, columns] if image.header["NAXIS"] == 3 else section[rows, columns])
+            with image.path.open("rb") as file, fits.open(file, lazy_load_hdus=True) as units:
+                section = units[image.unit].section
+                return np.array(section[..., rows, columns])
     except Exception as error:  # damaged tiles fail in as many ways as there are algorithms
         raise BadImage("truncated", f"{image.path}: its pixels cannot be read: {error}") from error
 
 
 def _read_plane(image: Image, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
     """Pixels as they lie in the file: of each row, the columns alone."""
-    kind = np.dtype(TYPES[image.header["BITPIX"]])
-    across, wanted = image.grid.width, (columns.stop - columns.start) * kind.itemsize
+    kind = np.dtype(TYPES[int(image.header["BITPIX"])])
+    across, wanted = image.width, (columns.stop - columns.start) * kind.itemsize
     parts = []
     with image.path.open("rb", buffering=0) as file:
         for row in range(rows.start, rows.stop):
-            pixel = (plane * image.grid.height + row) * across + columns.start
+            pixel = (plane * image.height + row) * across + columns.start
             parts.append(os.pread(file.fileno(), wanted, image.start + pixel * kind.itemsize))
     whole = b"".join(parts)
     if len(whole) < wanted * len(parts):
         raise BadImage("truncated", f"{image.path}: its last bytes are missing")
     return np.frombuffer(whole, kind).reshape(len(parts), -1)
-
-
-def _scaled(image: Image, values: NDArray[Any]) -> NDArray[Any]:
-    blank = None if values.dtype.kind == "f" else image.header.get("BLANK")
-    if (image.scale, image.zero, blank) == (1, 0, None):
-        return values
-    with np.errstate(all="ignore"):
-        scaled = values.astype(np.float64) * image.scale + image.zero
-    return scaled if blank is None else np.where(values == blank, np.nan, scaled)

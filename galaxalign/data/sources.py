@@ -46,7 +46,9 @@ def input_files(source: Mapping[str, Any], raw: str) -> list[str]:
     return [*(settings[key] for key in KEYS[kind]), *(f"{raw}/{file}" for file in BESIDE.get(kind, []))]
 
 
-def check_source(dataset: str, source: Mapping[str, Any], bands: Sequence[str] = ()) -> None:
+def check_source(
+    dataset: str, source: Mapping[str, Any], bands: Sequence[str] = (), band_axis: str | int = "header"
+) -> None:
     """Raise `GalaxAlignError` where a file that the user must bring is not there, or a band will not be.
 
     Parameters
@@ -55,6 +57,8 @@ def check_source(dataset: str, source: Mapping[str, Any], bands: Sequence[str] =
         Its name, and its ``source`` in the configuration.
     bands
         Those that its colours are made of.
+    band_axis
+        Of ``data.fits``.
     """
     ((kind, settings),) = source.items()
     for key in KEYS[kind]:
@@ -69,6 +73,11 @@ def check_source(dataset: str, source: Mapping[str, Any], bands: Sequence[str] =
             "there is no such folder; correct the path"
         )
     if kind == "tiles":
+        if band_axis not in ("header", 3):
+            raise GalaxAlignError(
+                f"'datasets.{dataset}.data.fits.band_axis' is {band_axis}, but of tiles it is 3 (the first two are "
+                "on the sky): set it to header, and write cubes of another order anew"
+            )
         _check_tiles(f"datasets.{dataset}.source.tiles.tiles", settings["tiles"], bands)
     if kind == "legacy_survey":
         _check_service(f"datasets.{dataset}.source.legacy_survey", settings, bands)

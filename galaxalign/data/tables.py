@@ -1,9 +1,11 @@
 """Tables of any format: which columns a file has, those that are wanted, and their cells as texts or numbers."""
 
+import resource
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from lzma import LZMAError
@@ -28,6 +30,8 @@ from galaxalign.errors import GalaxAlignError
 T = TypeVar("T")
 # Bytes that a byte of a file can stand for at most: deflate reaches 1,032.
 DENSEST = 2000
+# Bytes that reading a small HDF5 file may take, whatever is in it.
+SPARE = 2**28
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
     kind: getattr(pd, f"{name}Dtype")()
@@ -120,8 +124,13 @@ def _open_parquet(path: Path) -> Table:
 
 
 def _open_fits(path: Path) -> Table:
+    end = -1
     with fits.open(path) as units:
         for place, unit in enumerate(units):
+            # Behind a damaged header astropy may find the same unit again and again.
+            if unit.fileinfo()["hdrLoc"] <= end:
+                raise ValueError(f"the header of unit {place - 1} is damaged")
+            end = unit.fileinfo()["hdrLoc"]
             if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
                 return Table(path, tuple(unit.columns.names), partial(_read_fits, path, place))
     raise ValueError("it has no extension with a table")
@@ -179,13 +188,13 @@ def _open_hdf5(path: Path) -> Table:
             else:
                 columns.update((field, (name, field)) for field in item.dtype.names if item.dtype[field].shape == ())
 
-    with h5py.File(path, "r") as file:
+    with _bounded_memory(path), h5py.File(path, "r") as file:
         file.visititems(visit)
     return Table(path, tuple(columns), lambda wanted: _read_hdf5(path, {name: columns[name] for name in wanted}))
 
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
-    with h5py.File(path, "r") as file:
+    with _bounded_memory(path), h5py.File(path, "r") as file:
         for data, _ in columns.values():
             if file[data].nbytes > DENSEST * path.stat().st_size:
                 raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
@@ -197,6 +206,28 @@ def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.Dat
     if len(set(lengths.values())) > 1:
         raise ValueError("its columns differ in length: " + ", ".join(f"{n} has {rows}" for n, rows in lengths.items()))
     return pd.DataFrame(frame)
+
+
+@contextmanager
+def _bounded_memory(path: Path) -> Iterator[None]:
+    """Let this process take no more memory than a file of this size can hold, where the system tells how much it has.
+
+    HDF5 takes as much as a text of variable length claims to have, and looks only then whether the file has it.  It
+    gives no way to see that length before.
+    """
+    pages = Path("/proc/self/statm")
+    if not pages.is_file():
+        yield
+        return
+    taken = int(pages.read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = taken + SPARE + DENSEST * path.stat().st_size
+    limits = [limit for limit in (wanted, soft) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 FORMATS: dict[str, Callable[[Path], Table]] = {

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from galaxalign.data.cuts import Cut
+from galaxalign.data.fits import Layout
 from galaxalign.data.flags import BadImage
-from galaxalign.data.grids import Grid, Numbers, image_header, sides, sky_header, starts, unit_vectors
-from galaxalign.data.patterns import BAND, find_tiles
-from galaxalign.data.sections import SUFFIXES
+from galaxalign.data.grids import Grid, Numbers, sides, starts, unit_vectors
+from galaxalign.data.patterns import find_tiles
+from galaxalign.data.sections import find_place
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
 
@@ -25,8 +26,9 @@ logger = logging.getLogger(__name__)
 _COLUMNS = ["tile", "band", "header", "ra", "dec", "radius", "problem"]
 
 
-def write_tile_index(*, pattern: str, bands: Sequence[str], index: Path) -> None:
-    """Read the header of every tile once, and write where each lies: a parquet file with a row a file.
+def write_tile_index(*, pattern: str, bands: Sequence[str], layout: Layout, index: Path) -> None:
+    """Read the header of every tile once, and write where each lies: a parquet file with a row a file, or
+    a band where a file has an extension a band.
 
     Columns: tile (locator), band, header (its WCS), ra, dec and radius of a circle that holds it (degrees), and
     problem, empty where the file will do.
@@ -35,6 +37,8 @@ def write_tile_index(*, pattern: str, bands: Sequence[str], index: Path) -> None
     ----------
     pattern, bands
         As of `find_tiles`.
+    layout
+        How the files are laid out.
     index
         What is written.
 
@@ -43,11 +47,16 @@ def write_tile_index(*, pattern: str, bands: Sequence[str], index: Path) -> None
     GalaxAlignError
         No file fits the pattern, or none of them is a tile.
     """
-    files = [(tile, band, path) for tile, paths in find_tiles(pattern, bands).items() for band, path in paths.items()]
+    files = [
+        (tile, band, path)
+        for tile, paths in find_tiles(pattern, bands).items()
+        for name, path in paths.items()
+        for band in (bands if layout.image == "bands" and not name else [name])
+    ]
     if not files:
         raise GalaxAlignError(f"no file fits the pattern {pattern!r} of `tiles`: correct it")
     rows = [
-        (tile, band, *_read_place(Path(path)))
+        (tile, band, *_read_place(Path(path), layout, band))
         for tile, band, path in progress(files, total=len(files), what="tiles", unit="headers")
     ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
@@ -62,19 +71,13 @@ def write_tile_index(*, pattern: str, bands: Sequence[str], index: Path) -> None
     logger.info("%d files of %d tiles, %d left out", len(table), table["tile"].nunique(), len(bad))
 
 
-def _read_place(path: Path) -> tuple[str, float, float, float, str]:
+def _read_place(path: Path, layout: Layout, band: str) -> tuple[str, float, float, float, str]:
     """Header, circle and problem of a file."""
-    nowhere = ("", np.nan, np.nan, np.nan)
-    if not path.name.lower().endswith(SUFFIXES):
-        return *nowhere, f"{path} ends in none of {', '.join(SUFFIXES)}: sections of it cannot be read"
     try:
-        header = image_header(path)
-        grid = Grid.from_header(header)
-        return sky_header(header), *grid.circle(), ""
+        place, grid = find_place(path, layout, band)
+        return place, *grid.circle(), ""
     except BadImage as bad:
-        return *nowhere, bad.reason
-    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
-        return *nowhere, f"{path}: {' '.join(str(error).split())}"
+        return "", np.nan, np.nan, np.nan, bad.reason
 
 
 def fields_of_view(settings: Mapping[str, Any], sizes: Numbers) -> Numbers:
@@ -157,9 +160,8 @@ def assign_tiles(galaxies: pd.DataFrame, arcsec: Numbers, index: pd.DataFrame, b
     for number, rows, files in progress(
         _candidates(tiles, ra, dec, arcsec, known), total=len(tiles), what="assignment", unit="tiles"
     ):
-        wanted = set(bands) if BAND in tiles[number].locator else {""}
         share, depth = _overlap(files, ra[rows], dec[rows], arcsec[rows])
-        best.offer(number, rows, wanted <= set(files), share, depth)
+        best.offer(number, rows, "" in files or set(bands) <= set(files), share, depth)
     names = [tile.locator for tile in tiles]
     found = []
     for number, *cutout in zip(best.tile.tolist(), ra.tolist(), dec.tolist(), arcsec.tolist(), strict=True):

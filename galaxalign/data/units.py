@@ -49,6 +49,7 @@ class Unit:
     raw : the header's bytes.
     shape : lengths of the axes of its image, slowest first; empty where it has none.
     compressed : whether the image is tile-compressed (``.fz``), its data then a binary table.
+    start, size : of its data in the file, once unpacked, bytes.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Unit:
     raw: bytes
     shape: tuple[int, ...]
     compressed: bool
+    start: int
     size: int
     _stream: "_Stream"
     _read: bool = field(default=False)
@@ -89,7 +91,7 @@ class _Stream:
     def __init__(self, path: Path, file: BinaryIO | gzip.GzipFile | bz2.BZ2File, *, packed: bool) -> None:
         self.path, self._file, self.packed = path, file, packed
         self._length = 0 if packed else path.stat().st_size
-        self._place = 0
+        self.place = 0
 
     def read(self, size: int) -> bytes:
         """So many bytes; `BadImage` (truncated) where the file ends before."""
@@ -100,7 +102,7 @@ class _Stream:
 
     def read_up_to(self, size: int) -> bytes:
         if not self.packed:
-            size = min(size, self._length - self._place)
+            size = min(size, self._length - self.place)
         self._count(size)
         try:
             return self._file.read(size)
@@ -111,8 +113,8 @@ class _Stream:
 
     def skip(self, size: int) -> None:
         if not self.packed:
-            self._count(min(size, self._length - self._place))
-            self._file.seek(self._place)
+            self._count(min(size, self._length - self.place))
+            self._file.seek(self.place)
             return
         while size > 0:
             piece = self.read_up_to(min(size, PIECE))
@@ -126,8 +128,8 @@ class _Stream:
             pass
 
     def _count(self, size: int) -> None:
-        self._place += size
-        if self.packed and self._place > MAX_UNPACKED:
+        self.place += size
+        if self.packed and self.place > MAX_UNPACKED:
             raise BadImage("too_large", f"{self.path} unpacks to more than {MAX_UNPACKED // 2**20} MiB")
 
 
@@ -256,6 +258,7 @@ def _unit(stream: _Stream, number: int, raw: bytes) -> Unit:
         raw=raw,
         shape=shape if all(shape) else (),
         compressed=compressed,
+        start=stream.place,
         size=size,
         _stream=stream,
     )

@@ -1,8 +1,8 @@
-"""Processes that make pictures and write each to its place.
+"""Processes that make something of images, a block of them at a time: pictures, each written to its place, or else.
 
-A worker is a Python of its own that knows how to make pictures and nothing else.  `multiprocessing` would first run
+A worker is a Python of its own that knows how to make blocks and nothing else.  `multiprocessing` would first run
 the imports of the calling script again in each (under Snakemake 1.3 s against 0.7 s), and forking is unsound once
-libraries have started threads.  The calling process makes pictures too, from the start, so that it does not wait for
+libraries have started threads.  The calling process makes blocks too, from the start, so that it does not wait for
 the others to begin.  Pictures do not travel between processes: who makes one writes it.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,29 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Pictures that are made at a time; `flags` and `reasons` of the manifest, empty where it has none."""
+    """Images that are read at a time: their rows and locators."""
 
     rows: list[int]
     sources: list[str]
+
+
+BlockT = TypeVar("BlockT", bound=Block)
+MadeT = TypeVar("MadeT")
+_BlockIn = TypeVar("_BlockIn", bound=Block, contravariant=True)
+_MadeOut = TypeVar("_MadeOut", covariant=True)
+
+
+class Work(Protocol[_BlockIn, _MadeOut]):
+    """What is done with blocks; it travels to the workers once, and each block and what is made of it after."""
+
+    def make(self, block: _BlockIn, parent: int | None = None) -> _MadeOut:
+        """Make a block; `parent` is the process for which a worker makes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureBlock(Block):
+    """Pictures that are made at a time; `flags` and `reasons` of the manifest, empty where it has none."""
+
     flags: list[str]
     reasons: list[str]
     keys: NDArray[np.uint64]
@@ -65,7 +84,7 @@ class Maker:
     part: Path
     records: Path
 
-    def make(self, block: Block, parent: int | None = None) -> Made:
+    def make(self, block: PictureBlock, parent: int | None = None) -> Made:
         """Make a block; nothing is written once the process `parent`, for which it is made, has gone."""
         size = self.recipe.size
         pixels = np.empty((len(block.rows), size, size, 3), np.uint8)
@@ -115,46 +134,46 @@ def write_exactly(descriptor: int, content: "NDArray[np.uint8] | NDArray[np.void
         done += os.pwrite(descriptor, view[done:], offset + done)
 
 
-def make_all(maker: Maker, blocks: Iterable[Block], workers: int) -> Iterator[Made]:
+def make_all(work: Work[BlockT, MadeT], blocks: Iterable[BlockT], workers: int) -> Iterator[MadeT]:
     """Make blocks by so many processes, this one among them; results come as they are ready, not in order.
 
     Raises `GalaxAlignError` where a worker ends, as it does when memory runs out.
     """
     keep_freed_memory()
     with ExitStack() as stack:
-        others = [stack.enter_context(_worker(maker)) for _ in range(workers - 1)]
+        others = [stack.enter_context(_worker(work)) for _ in range(workers - 1)]
         for block in blocks:
             free = min(others, key=lambda worker: len(worker.queued), default=None)
             if free is not None and len(free.queued) < QUEUED:
                 free.give(block)
             else:
-                yield maker.make(block)
+                yield work.make(block)
             yield from _ready(others, timeout=0)
         while any(worker.queued for worker in others):
             yield from _ready(others, timeout=None)
 
 
-def _ready(workers: "list[_Worker]", timeout: float | None) -> Iterator[Made]:
+def _ready(workers: "list[_Worker[BlockT, MadeT]]", timeout: float | None) -> Iterator[MadeT]:
     by_connection = {worker.connection: worker for worker in workers if worker.queued}
     for connection in wait(list(by_connection), timeout) if by_connection else ():
         yield by_connection[connection].take()  # type: ignore[index]
 
 
-class _Worker:
+class _Worker(Generic[BlockT, MadeT]):
     """A process that makes blocks, as its parent sees it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", connection: "Connection[Block, Made | str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", connection: "Connection[BlockT, MadeT | str]") -> None:
         self.process, self.connection = process, connection
-        self.queued: list[Block] = []
+        self.queued: list[BlockT] = []
 
-    def give(self, block: Block) -> None:
+    def give(self, block: BlockT) -> None:
         self.queued.append(block)
         try:
             self.connection.send(block)
         except ConnectionError as error:
             raise self._ended() from error
 
-    def take(self) -> Made:
+    def take(self) -> MadeT:
         try:
             answer = self.connection.recv()
         except (EOFError, ConnectionError) as error:
@@ -173,7 +192,7 @@ class _Worker:
 
 
 @contextmanager
-def _worker(maker: Maker) -> Iterator[_Worker]:
+def _worker(work: Work[BlockT, MadeT]) -> Iterator[_Worker[BlockT, MadeT]]:
     ours, theirs = Pipe()
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
@@ -184,7 +203,7 @@ def _worker(maker: Maker) -> Iterator[_Worker]:
     )
     theirs.close()
     try:
-        ours.send(maker)
+        ours.send(work)
         yield _Worker(process, ours)
     finally:
         ours.close()
@@ -197,11 +216,11 @@ def serve(descriptor: int, parent: int) -> None:
     # What is typed on the terminal is for the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
-    connection: Connection[Made | str, Any] = Connection(descriptor)
+    connection: Connection[Any, Any] = Connection(descriptor)
     try:
-        maker: Maker = connection.recv()
+        work: Work[Any, Any] = connection.recv()
         while True:
-            connection.send(maker.make(connection.recv(), parent))
+            connection.send(work.make(connection.recv(), parent))
     except (EOFError, ConnectionError):
         return
     except Exception:

@@ -4,6 +4,8 @@ Whole files of every format are made, and real ones taken where there are some; 
 bits, a cut, bytes put in or taken out, a header that lies, or the ending of another format.  Whatever comes, the
 reader must return a picture or a flag: no exception, no warning, no hang, no memory beyond what the largest cutout
 takes.  The input of a number is the same in every run, so that what failed can be looked at.
+
+`--only tile` damages survey tiles and the words that say what is cut from them.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import time
 import warnings
 from bz2 import compress as bzip2
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +58,29 @@ CARDS = (
     *("EXTEND", "BANDS", "EXTNAME", "FILTER", "CTYPE1", "CTYPE2", "CD1_1", "CD1_2", "CRVAL1", "CRPIX1", "CDELT1"),
     *("TFIELDS", "TFORM1", "TTYPE1", "THEAP", "ZIMAGE", "ZNAXIS", "ZNAXIS1", "ZNAXIS2", "ZBITPIX", "ZTILE1"),
     *("ZTILE2", "ZCMPTYPE", "ZQUANTIZ", "ZDITHER0", "ZVAL1", "ZSCALE", "ZBLANK", "XTENSION", "SIMPLE", "GROUPS"),
+    *("CD2_1", "CD2_2", "CRVAL2", "CRPIX2", "CDELT2", "CUNIT1", "RADESYS", "EQUINOX", "LONPOLE", "A_ORDER", "A_2_0"),
+    *("PV1_1", "PV2_1", "BUNIT", "WCSAXES"),
 )
+# Numbers in the words of a cutout.
+NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e308",
+    "-1e308",
+    "1e-308",
+    "0",
+    "-0.0",
+    "360",
+    "-90",
+    "90.0000001",
+    "1e5",
+    "-1",
+    "",
+    "x",
+)
+# Where tiles lie, and 20 arcsec of them.
+SKY = (150.0, 2.0, 20.0)
 
 
 def whole_files() -> dict[str, bytes]:
@@ -127,6 +152,42 @@ def whole_files() -> dict[str, bytes]:
     return files
 
 
+def tiles() -> dict[str, bytes]:
+    """Small good tiles, by name; with ``{band}`` in it, the file of one band."""
+    files: dict[str, bytes] = {}
+    upright = wcs_header(east=(-1, 0), north=(0, 1))
+    upright["CRPIX1"] = upright["CRPIX2"] = 60.5
+    distorted, turned = upright.copy(), wcs_header(east=(-0.8, 0.6), north=(0.6, 0.8))
+    distorted.update({"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 3e-5})
+    turned["CRPIX1"] = turned["CRPIX2"] = 60.5
+    rows, columns = np.mgrid[:120, :120] - 59.5
+    galaxy = np.exp(-(rows**2 + columns**2) / 50).astype(np.float32)
+    plane, cube = noise(120, 120) + galaxy, noise(3, 120, 120) + galaxy
+
+    def keep(name: str, *units: object) -> None:
+        stream = io.BytesIO()
+        fits.HDUList(list(units)).writeto(stream)
+        files[name] = stream.getvalue()
+
+    keep("tile_cube.fits", fits.PrimaryHDU(cube, upright))
+    keep("tile_sip.fits", fits.PrimaryHDU(cube, distorted))
+    integers = fits.PrimaryHDU((cube * 1e4).astype(np.int16), upright)
+    integers.header["BSCALE"], integers.header["BZERO"], integers.header["BLANK"] = 1e-4, 0.5, 7
+    keep("tile_integers.fits", integers)
+    for kind in ("RICE_1", "GZIP_2"):
+        keep(f"tile_{kind}.fits.fz", fits.PrimaryHDU(), fits.CompImageHDU(cube, upright, compression_type=kind))
+    files["tile_packed.fits.gz"] = gzip.compress(files["tile_cube.fits"])
+    named = [fits.ImageHDU(plane, upright, name=band) for band in "GRZ"]
+    keep("tile_bands.fits", fits.PrimaryHDU(), *named)
+    mask, weight = np.zeros((120, 120), np.int16), np.ones((3, 120, 120), np.float32)
+    masks = [fits.ImageHDU(weight, name="INVVAR"), fits.ImageHDU(mask, name="MASKBITS")]
+    keep("tile_masks.fits", fits.PrimaryHDU(cube, upright), *masks)
+    for name, header in (("same", upright), ("turned", turned), ("sip", distorted)):
+        keep(f"tile_{name}_{{band}}.fits", fits.PrimaryHDU(plane, header))
+    keep("tile_rice_{band}.fits.fz", fits.PrimaryHDU(), fits.CompImageHDU(plane, upright))
+    return files
+
+
 def real_files(folder: Path) -> dict[str, bytes]:
     """A few real ones, of less than a megabyte."""
     found = [*sorted(folder.glob("fits/*/*.fits*")), *sorted(folder.glob("g*/images/*"))[::200]]
@@ -138,15 +199,36 @@ def damaged(files: dict[str, bytes], number: int) -> tuple[str, bytes, ImageReci
     generator = np.random.default_rng([7, number])
     name = list(files)[int(generator.integers(len(files)))]
     content = bytearray(files[name])
+    # Half of the tiles are whole but for what their headers say.
+    lying = name.startswith("tile_") and generator.uniform() < 0.5
     for _ in range(int(generator.integers(1, 4))):
-        content = _damage(content, generator)
+        if lying:
+            _lie(content, generator, [card for card in CARDS if f"{card:8}=".encode() in content] or CARDS)
+        else:
+            content = _damage(content, generator)
     ending = name[name.index(".") :]
     if generator.uniform() < 0.08:
         ending = ENDINGS[int(generator.integers(len(ENDINGS)))]
     layout = LAYOUTS[int(generator.integers(len(LAYOUTS)))]
     if generator.uniform() < 0.5:
-        layout = LAYOUTS[2 if name == "bands.fits" else 3 if name == "masks.fits" else 0]
+        layout = LAYOUTS[2 if name.endswith("bands.fits") else 3 if name.endswith("masks.fits") else 0]
+    if name.startswith("tile_"):
+        ending = f"{'_{band}' * ('{band}' in name)}{ending}#{_cut(generator)}"
     return ending, bytes(content), replace(PLAIN, fits=layout)
+
+
+def _cut(generator: np.random.Generator) -> str:
+    """The words of a cutout: near the middle of the tiles or beyond their edge, some of them damaged."""
+    ra, dec, arcsec = SKY
+    away = generator.choice([0.0, 5.0, 20.0]) / 3600 * generator.normal(size=2)
+    words = [repr(float(word)) for word in (ra + away[0], dec + away[1], arcsec * generator.uniform(0.2, 2))]
+    if generator.uniform() < 0.2:
+        words[int(generator.integers(3))] = NUMBERS[int(generator.integers(len(NUMBERS)))]
+    text = f"cut={','.join(words)}"
+    if generator.uniform() < 0.05:
+        place = int(generator.integers(len(text)))
+        text = text[:place] + chr(int(generator.integers(33, 127))) * int(generator.integers(3)) + text[place + 1 :]
+    return text
 
 
 def _damage(content: bytearray, generator: np.random.Generator) -> bytearray:
@@ -173,9 +255,9 @@ def _damage(content: bytearray, generator: np.random.Generator) -> bytearray:
     return content
 
 
-def _lie(content: bytearray, generator: np.random.Generator) -> None:
+def _lie(content: bytearray, generator: np.random.Generator, cards: Sequence[str] = CARDS) -> None:
     """Change the value of a card that is there, or put one in the place of another."""
-    card = CARDS[int(generator.integers(len(CARDS)))]
+    card = cards[int(generator.integers(len(cards)))]
     lie = LIES[int(generator.integers(len(LIES)))]
     line = f"{card:8}= {lie:>20}".ljust(80).encode()
     places = [spot for spot in range(0, len(content) - 80, 80) if content[spot : spot + 9] == line[:9]]
@@ -189,14 +271,20 @@ def _lie(content: bytearray, generator: np.random.Generator) -> None:
 def read_damaged(folder: Path, files: dict[str, bytes], number: int) -> str:
     """The flag of an input; raises whatever the reader should not have."""
     ending, content, recipe = damaged(files, number)
-    path = folder / f"input{number}{ending}"
-    path.write_bytes(content)
+    file, _, words = f"{folder}/input{number}{ending}".partition("#")
+    # The file of the first or of another band, among whole ones.
+    paths = {band: Path(file.replace("{band}", band)) for band in ("grz" if "{band}" in file else "g")}
+    spoilt = "gr"[number % 2] if len(paths) > 1 else "g"
+    for band, path in paths.items():
+        path.write_bytes(content if band == spoilt else files.get("tile_same_{band}.fits", content))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            picture = make_picture(f"{path}#1" if ending == ".h5" else str(path), recipe, 0.2)
+            source = f"{file}#{words or '1'}" if words or ending == ".h5" else file
+            picture = make_picture(source, recipe, 0.2)
     finally:
-        path.unlink()
+        for path in paths.values():
+            path.unlink()
     return check(picture)
 
 
@@ -227,7 +315,7 @@ def _work(folder, files, numbers, current, results):
 def fuzz(inputs: int, first: int = 0, only: str = "") -> tuple[Counter[str], list[str], float, float]:
     """Counts of flags, failures, the longest seconds for an input, and the greatest resident MiB."""
     real = Path(os.environ.get("GALAXALIGN_REAL_DATA", ROOT / "../shared/data"))
-    files = whole_files() | (real_files(real) if real.is_dir() else {})
+    files = whole_files() | tiles() | (real_files(real) if real.is_dir() else {})
     files = {name: content for name, content in files.items() if only in name}
     counts: Counter[str] = Counter()
     failures, slowest, peak = [], 0.0, 0.0

@@ -19,7 +19,8 @@ from galaxalign.data.duplicates import (
 )
 from galaxalign.data.fingerprints import write_fingerprints
 from galaxalign.data.manifest import SplitRule, write_manifest
-from galaxalign.data.pictures import crop_centre, resize
+from galaxalign.data.pictures import crop_centre, make_picture
+from galaxalign.data.resizing import resize
 from galaxalign.symbols.sheet import read_sheet
 from tests.conftest import ROOT
 from tests.data.synthetic_images import RECIPE
@@ -115,6 +116,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_duplicates_share_a_split(folder, monkeypatch, workers):
     monkeypatch.setattr("galaxalign.data.fingerprints.FEW", 0 if workers == 2 else 1000)
+    monkeypatch.setattr("galaxalign.data.fingerprints.CHUNK", 7)
     columns = {"id": "id", "file": "file", "label": "label"}
     common = {
         "source": {"catalogue": {"root": str(folder), "columns": columns, "labels": "column"}},
@@ -124,8 +126,10 @@ def test_duplicates_share_a_split(folder, monkeypatch, workers):
     recipe = replace(RECIPE, size=128)
     prints = folder / "fingerprints.parquet"
     write_fingerprints(**common, recipe=recipe, max_blank=0.2, workers=workers, fingerprints=prints)
-    _, known = read_fingerprints(prints, [f"{n:02d}" for n in range(30)] + ["none"])
+    bits, known = read_fingerprints(prints, [f"{n:02d}" for n in range(30)] + ["none"])
     assert np.flatnonzero(~known).tolist() == [15, 30]
+    for row in range(15):
+        assert np.array_equal(bits[row], fingerprint(make_picture(f"{folder}/{row}.jpg", recipe, 0.2).pixels))
     fractions = {"train": 0.5, "validation": 0.25, "test": 0.25}
     write_manifest(
         **common,

@@ -17,7 +17,7 @@ from PIL import Image
 from galaxalign.data.fits import PLAIN, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.pictures import make_picture
-from tests.data.fuzz_readers import check, read_damaged, whole_files
+from tests.data.fuzz_readers import check, read_damaged, tiles, whole_files
 from tests.data.synthetic_images import RECIPE, noise, write_galaxy10
 
 MIB = 2**20
@@ -194,10 +194,12 @@ def test_paths_that_cannot_be_files(tmp_path):
     assert make_picture(str(tmp_path / "folder.fits"), RECIPE, 0.2).flag == "missing_file"
 
 
-def test_five_hundred_damaged_files(tmp_path):
-    files = whole_files()
+@pytest.mark.parametrize("make", [whole_files, tiles])
+def test_five_hundred_damaged_files(tmp_path, make):
+    files = make()
     seen = {read_damaged(tmp_path, files, number) for number in range(500)}
     assert {"", "unreadable", "truncated", "missing_band"} <= seen
+    assert ("outside" in seen) == (make is tiles)
 
 
 KEYWORDS = st.sampled_from(

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib.metadata import version
 
 import h5py
 import numpy as np
 import pytest
 
 from galaxalign.data.keys import picture_keys, source_files
+from galaxalign.data.pictures import make_picture
 from galaxalign.data.unfinished import Unfinished
 from galaxalign.data.workers import RECORD
 from galaxalign.errors import GalaxAlignError
@@ -266,6 +268,37 @@ def test_keys_follow_every_file_of_a_locator(tmp_path):
     assert not (picture_keys(sources, ["", ""], RECIPE, 0.2) == after).any()
 
 
+@pytest.mark.parametrize("library", ["pillow", "reproject"])
+def test_another_version_of_a_library_makes_all_pictures_anew(tmp_path, read, monkeypatch, library):
+    write_manifest(tmp_path, list(range(5)))
+    build(tmp_path)
+    assert len(read) == 5
+    build(tmp_path)
+    assert len(read) == 5
+    monkeypatch.setattr("galaxalign.data.keys.version", lambda name: "0" if name == library else version(name))
+    build(tmp_path)
+    assert len(read) == 10
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_hundred_galaxies_more_than_five_thousand(tmp_path, read, caplog, first):
+    before, more = list(range(5000)), list(range(5000, 5100))
+    write_manifest(tmp_path, before)
+    pictures = build(tmp_path).pictures(np.arange(5000))
+    assert len(read) == 5000
+    read.clear()
+    caplog.set_level("INFO")
+    write_manifest(tmp_path, more + before if first else before + more)
+    longer = build(tmp_path)
+    assert sorted(read) == sorted(f"{tmp_path}/images/{number}.jpg" for number in more)
+    assert "5000 pictures are there from before, 100 are to be made" in caplog.text
+    rows = np.arange(5000) + (100 if first else 0)
+    assert np.array_equal(longer.pictures(rows), pictures)
+    added = np.setdiff1d(np.arange(5100), rows)
+    alone = make_picture(f"{tmp_path}/images/5007.jpg", RECIPE, 0.2).pixels
+    assert np.array_equal(longer.pictures(added)[7], alone)
+
+
 def peak_memory(folder, count):
     """Most memory, bytes, of a process that ingests one image `count` times."""
     table = write_manifest(folder, [0] * count)
@@ -289,3 +322,10 @@ def test_memory_does_not_grow_with_the_number_of_galaxies(tmp_path):
     few, many = peak_memory(tmp_path / "few", 500), peak_memory(tmp_path / "many", 8000)
     # The pictures are 207 MB more.
     assert many - few < 40e6
+
+
+def test_a_process_that_reads_images_starts_without_what_plain_images_do_not_need():
+    said = "import sys, galaxalign.data.workers; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert "numpy" in done.stdout.split()
+    assert not {"astropy", "scipy", "pandas", "reproject", "torch", "matplotlib"} & set(done.stdout.split())

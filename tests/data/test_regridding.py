@@ -84,6 +84,12 @@ def test_beyond_its_own_edge_a_band_has_no_data(tmp_path):
     assert np.array_equal(np.isfinite(planes[1]).all(axis=0), np.arange(20) < 10)
 
 
+def test_a_band_without_data_is_blank_and_not_elsewhere(tmp_path):
+    ones, empty = np.ones((9, 9), np.float32), np.full((9, 9), np.nan, np.float32)
+    planes = stack(tmp_path, g=(ones, header((9, 9))), r=(empty, header((9, 9), centre=(4.5, 4))))
+    assert np.isnan(planes[1]).all()
+
+
 def test_what_cannot_be_aligned_is_flagged(tmp_path):
     ones = np.ones((9, 9), np.float32)
     with pytest.raises(BadImage, match="no WCS says how they lie") as bad:
@@ -92,7 +98,7 @@ def test_what_cannot_be_aligned_is_flagged(tmp_path):
     elsewhere = header((9, 9))
     elsewhere["CRVAL2"] = 40.0
     (tmp_path / "b").mkdir()
-    with pytest.raises(BadImage, match="share no sky"):
+    with pytest.raises(BadImage, match="shares no sky"):
         stack(tmp_path / "b", g=(ones, header((9, 9))), r=(ones, elsewhere))
 
 

@@ -1,6 +1,10 @@
 """The same catalogue in every format, cells of every type, and tables that are none."""
 
 import gzip
+import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -92,6 +96,38 @@ def test_a_lying_length_of_hdf5_is_not_believed(tmp_path):
         file.create_dataset("id", (10**10,), np.int64, chunks=(1000,))
     with pytest.raises(GalaxAlignError, match="'id' claims 10000000000 rows, more than a file of its size can hold"):
         open_table(tmp_path / "t.h5").read(["id"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is limited, and counted, by Linux alone")
+def test_a_text_of_hdf5_that_lies_about_its_length_takes_no_memory(tmp_path):
+    path = tmp_path / "t.h5"
+    with h5py.File(path, "w") as file:
+        file["name"] = NAMES
+        place = file["name"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    assert content[place : place + 4] == struct.pack("<I", len(NAMES[0]))
+    content[place : place + 4] = struct.pack("<I", 0x90000005)
+    path.write_bytes(content)
+    script = """if True:
+        import resource, sys
+        from pathlib import Path
+        from galaxalign.data.tables import open_table
+        def peak():
+            # Not ru_maxrss, which a process inherits from the one that started it.
+            return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+        limits, before = resource.getrlimit(resource.RLIMIT_AS), peak()
+        try:
+            open_table(Path(sys.argv[1])).read(["name"])
+        except Exception as error:
+            print(error)
+        assert resource.getrlimit(resource.RLIMIT_AS) == limits
+        print(peak() - before)
+    """
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    said, grown = done.stdout.splitlines()
+    assert "t.h5 cannot be read" in said
+    # KiB; the text claims 2.4 million of them.
+    assert int(grown) < 300_000
 
 
 def test_integers_with_empty_cells_keep_their_digits(tmp_path):
@@ -210,6 +246,25 @@ def test_tables_that_are_cut_off(tmp_path, suffix, share):
         path.write_bytes(path.read_bytes().rsplit(b"\n", 1)[0] + b"\n1")
     with pytest.raises(GalaxAlignError, match=r"t\..* cannot be read"):
         open_table(path).read(["id", "ra"])
+
+
+def test_a_damaged_header_is_not_read_for_ever(tmp_path):
+    path = write(tmp_path / "t.fits", Table({"objid": IDS, "name": NAMES, "ra": RA}))
+    content = path.read_bytes().replace(b"SIMPLE  =                    T", b"SIMPLE  =                    X", 1)
+    (tmp_path / "t.fits.gz").write_bytes(gzip.compress(content)[:300])
+    script = """if True:
+        import resource, sys
+        from pathlib import Path
+        from galaxalign.data.tables import open_table
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+        try:
+            open_table(Path(sys.argv[1]))
+        except Exception as error:
+            print(error)
+    """
+    words = [sys.executable, "-c", script, str(tmp_path / "t.fits.gz")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, "t.fits.gz cannot be read" in done.stdout) == (0, True)
 
 
 def test_a_fits_file_without_a_table(tmp_path):

@@ -84,3 +84,31 @@ def test_shards_are_one_store_whose_labels_change_without_them(made):
     assert as_shown(read_store(made / STORE)) == sharded
     assert "35 pictures are there from before, 1 are to be made" in (made / "results/logs/images/own.log").read_text()
     assert not (made / "results/own/shards").exists()
+
+
+def test_predictions_and_search_over_shards_are_those_over_one_file(made):
+    write_catalogue(made / "own", list(range(36)))
+    model = "results/own/plain/model.pt"
+    overlay = {
+        # The backbone as it comes.
+        "runs": {"plain": {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}},
+        "predictions": {"model": model, "datasets": ["own"]},
+        "similar": {"model": model, "dataset": "own", "galaxies": ["G7"], "symbols": [], "texts": ["a disk galaxy"]},
+    }
+    write_overlay(made / "search.yaml", overlay)
+    targets = ("results/predictions/own/predictions.parquet", "results/similar/own/similar.tsv")
+    tables = {}
+    for name, overlays in (("shards", ()), ("whole", ("whole.yaml",))):
+        done = snakemake(made, *targets, "--configfile", "own.yaml", "search.yaml", *overlays)
+        assert done.returncode == 0, done.stdout[-4000:]
+        tables[name] = pd.read_parquet(made / targets[0]), pd.read_csv(made / targets[1], sep="\t")
+        rules = set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE))
+        assert ({"shard_for_predictions", "shard_for_search"} <= rules) == (name == "shards")
+        assert {"images_for_predictions", "images_for_search", "predictions_of", "similar_table"} <= rules
+        for kind in ("predictions", "similar"):
+            shards = made / f"results/{kind}/own/shards"
+            names = sorted(path.name for path in shards.iterdir()) if shards.exists() else []
+            assert names == ([f"0000{n}.h5" for n in range(4)] if name == "shards" else [])
+    for sharded, whole in zip(tables["shards"], tables["whole"], strict=True):
+        assert len(whole) >= 8
+        pd.testing.assert_frame_equal(sharded, whole, rtol=1e-5)

@@ -14,7 +14,7 @@ from galaxalign.data.survey import simulate_survey
 from galaxalign.settings import merge
 from tests.conftest import ROOT
 from tests.data.cutout_server import CutoutServer, fits_cutout
-from tests.data.test_tiles import tile_header
+from tests.data.sky_tiles import tile_header
 from tests.workflow.conftest import SMALL, snakemake, write_overlay
 
 SIDE, COLUMNS, GALAXIES = 64, 6, 24

@@ -70,6 +70,7 @@ rule tiles:
     params:
         pattern=lambda wildcards: dataset_of(wildcards)["source"]["tiles"]["tiles"],
         bands=bands_of,
+        layout=lambda wildcards: dataset_of(wildcards)["data"]["fits"],
         files=tile_files_of,
         code=code("data.tiles"),
     script:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galaxalign.data.fits import Layout
 from galaxalign.data.tiles import write_tile_index
 from galaxalign.logs import log_to
 
@@ -14,5 +15,6 @@ if __name__ == "__main__":
         write_tile_index(
             pattern=snakemake.params.pattern,
             bands=snakemake.params.bands,
+            layout=Layout.from_dict(snakemake.params.layout),
             index=Path(snakemake.output.index),
         )
