@@ -21,11 +21,11 @@ from galaxalign.evaluate.metrics import confusion, macro_f1
 
 RESULTS = Path("results")
 PAGE = Path("docs/results.md")
-COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/{}_labels.yaml"
+COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/ten_and_fifty_labels.yaml"
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
-    "gz2": ("Galaxy Zoo 2", COMMAND.format("gz2", "ten_and_fifty")),
-    "gz1": ("Galaxy Zoo 1", COMMAND.format("gz1", "ten")),
+    "gz2": ("Galaxy Zoo 2", COMMAND.format("gz2")),
+    "gz1": ("Galaxy Zoo 1", COMMAND.format("gz1")),
 }
 RESAMPLINGS = 2000
 
