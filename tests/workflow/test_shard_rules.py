@@ -44,9 +44,9 @@ def made(workflow) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> dict[str, int]:
+def run(folder: Path, *words: str, overlays: tuple[str, ...] = ()) -> dict[str, int]:
     """Run Snakemake; how many jobs of each rule there were."""
-    done = snakemake(folder, *words, "--configfile", "own.yaml")
+    done = snakemake(folder, *words, "--configfile", "own.yaml", *overlays)
     assert done.returncode == 0, done.stdout[-4000:]
     rules = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stdout, re.MULTILINE)
     return {rule: rules.count(rule) for rule in rules}
@@ -99,12 +99,12 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     targets = ("results/predictions/own/predictions.parquet", "results/similar/own/similar.tsv")
     tables = {}
     for name, overlays in (("shards", ()), ("whole", ("whole.yaml",))):
-        done = snakemake(made, *targets, "--configfile", "own.yaml", "search.yaml", *overlays)
-        assert done.returncode == 0, done.stdout[-4000:]
+        jobs = run(made, *targets, overlays=("search.yaml", *overlays))
         tables[name] = pd.read_parquet(made / targets[0]), pd.read_csv(made / targets[1], sep="\t")
-        rules = set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE))
-        assert ({"shard_for_predictions", "shard_for_search"} <= rules) == (name == "shards")
-        assert {"images_for_predictions", "images_for_search", "predictions_of", "similar_table"} <= rules
+        expected = 4 if name == "shards" else 0
+        assert [jobs.get(rule, 0) for rule in ("shard_for_predictions", "shard_for_search")] == [expected] * 2
+        made_anew = ("images_for_predictions", "images_for_search", "predictions_of", "similar_table")
+        assert [jobs[rule] for rule in made_anew] == [1] * 4
         for kind in ("predictions", "similar"):
             shards = made / f"results/{kind}/own/shards"
             names = sorted(path.name for path in shards.iterdir()) if shards.exists() else []
