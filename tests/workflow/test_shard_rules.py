@@ -90,6 +90,7 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     write_catalogue(made / "own", list(range(36)))
     model = "results/own/plain/model.pt"
     overlay = {
+        "data": {"shard_size": 18},
         # The backbone as it comes.
         "runs": {"plain": {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}},
         "predictions": {"model": model, "datasets": ["own"]},
@@ -101,14 +102,14 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     for name, overlays in (("shards", ()), ("whole", ("whole.yaml",))):
         jobs = run(made, *targets, overlays=("search.yaml", *overlays))
         tables[name] = pd.read_parquet(made / targets[0]), pd.read_csv(made / targets[1], sep="\t")
-        expected = 4 if name == "shards" else 0
+        expected = 2 if name == "shards" else 0
         assert [jobs.get(rule, 0) for rule in ("shard_for_predictions", "shard_for_search")] == [expected] * 2
         made_anew = ("images_for_predictions", "images_for_search", "predictions_of", "similar_table")
         assert [jobs[rule] for rule in made_anew] == [1] * 4
         for kind in ("predictions", "similar"):
             shards = made / f"results/{kind}/own/shards"
             names = sorted(path.name for path in shards.iterdir()) if shards.exists() else []
-            assert names == ([f"0000{n}.h5" for n in range(4)] if name == "shards" else [])
+            assert names == [f"0000{n}.h5" for n in range(expected)]
     for sharded, whole in zip(tables["shards"], tables["whole"], strict=True):
         assert len(whole) >= 8
         pd.testing.assert_frame_equal(sharded, whole, rtol=1e-5)
