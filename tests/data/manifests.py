@@ -41,12 +41,13 @@ def cell(column, row, value):
 
 
 def manifest_of(folder, *, source=None, name="gz1", split=SPLIT, max_rejected=0.05, columns=COLUMNS, labels="column"):
+    """The manifest of a folder; `name` is that of a class sheet, or the sheet itself."""
     settings = {"path": str(folder / "catalog.csv"), "root": str(folder), "columns": columns, "labels": labels}
     source = source or {"catalogue": settings}
     write_manifest(
         source=source,
         inputs=[folder / file for file in input_files(source, str(folder))],
-        sheet=sheet(name),
+        sheet=sheet(name) if isinstance(name, str) else name,
         split=split,
         bands=("g", "r", "z"),
         max_rejected=max_rejected,

@@ -87,23 +87,16 @@ def test_a_bomb_of_one_unit(tmp_path, pack):
     assert memory < 20
 
 
-def test_a_bomb_before_the_image(tmp_path):
+# A line of numbers and no unit after it, and one beyond what may be unpacked.
+@pytest.mark.parametrize(("numbers", "size", "wanted"), [(2**20, 100, "unreadable"), (2**28, 600, "too_large")])
+def test_a_bomb_before_the_image(tmp_path, numbers, size, wanted):
     path = tmp_path / "a.fits.gz"
     with gzip.open(path, "wb") as file:
-        file.write(header_of((2**20,)))
-        for _ in range(100):
-            file.write(bytes(MIB))
-    # A line of numbers, and no unit after it.
-    flag, memory = flag_and_memory(path)
-    assert flag == "unreadable"
-    assert memory < 40
-    path.unlink()
-    with gzip.open(path, "wb") as file:
-        file.write(header_of((2**28,)))
-        for _ in range(600):
+        file.write(header_of((numbers,)))
+        for _ in range(size):
             file.write(bytes(MIB))
     flag, memory = flag_and_memory(path)
-    assert flag == "too_large"
+    assert flag == wanted
     assert memory < 40
 
 

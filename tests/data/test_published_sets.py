@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.manifest import share_voted, write_manifest
+from galaxalign.data.manifest import share_voted
 from galaxalign.data.splits import published_splits
 from galaxalign.data.votes import votes_of
 from galaxalign.errors import GalaxAlignError
-from tests.data.manifests import COLUMNS, SPLIT, by, edit, folder, manifest_of, sheet
+from tests.data.manifests import COLUMNS, by, edit, folder, manifest_of, sheet
 from tests.data.synthetic_images import write_galaxy10, write_galaxymnist
 
 __all__ = ["folder"]
@@ -86,18 +86,13 @@ def test_voted_galaxies_of_no_class_follow_their_group_or_train(folder):
     (folder / "0003.jpg").unlink()
     columns = COLUMNS | {"ra": "ra", "dec": "dec", "total": "people"}
     settings = {"path": str(folder / "catalog.csv"), "root": str(folder), "columns": columns, "labels": "column"}
-    write_manifest(
+    galaxies = manifest_of(
+        folder,
         source={"catalogue": settings | {"votes": "debiased"}},
-        inputs=[folder / "catalog.csv"],
-        sheet=replace(sheet("gz1"), tree=tree),
-        split=replace(SPLIT, group_by="sky"),
-        bands=(),
+        name=replace(sheet("gz1"), tree=tree),
         max_rejected=0.1,
-        manifest=folder / "manifest.parquet",
-        fingerprints=None,
-        rejects_if_failed=folder / "manifest.rejects.tsv",
+        **by("sky"),
     )
-    galaxies = pd.read_parquet(folder / "manifest.parquet")
     split = list(galaxies["split"])
     assert set(split[:38:2]) == {"train", "validation", "test"}
     assert [split[row + 1] for row in range(0, 38, 2) if row != 2] == [
@@ -125,18 +120,7 @@ def test_galaxy_zoo_2_supports_eight_classes(real_data, tmp_path):
     columns = {"id": "objid", "file": "file", "total": "total_classifications"}
     catalogue = {"path": str(real_data / "gz2/catalog.csv"), "root": str(real_data / "gz2"), "columns": columns}
     source = {"catalogue": catalogue | {"labels": "votes", "votes": "debiased"}}
-    write_manifest(
-        source=source,
-        inputs=[real_data / "gz2/catalog.csv"],
-        sheet=sheet("gz2"),
-        split=replace(SPLIT, group_by="sdss_field"),
-        bands=(),
-        max_rejected=0,
-        manifest=tmp_path / "manifest.parquet",
-        fingerprints=None,
-        rejects_if_failed=tmp_path / "manifest.rejects.tsv",
-    )
-    galaxies = pd.read_parquet(tmp_path / "manifest.parquet")
+    galaxies = manifest_of(tmp_path, source=source, name="gz2", max_rejected=0, **by("sdss_field"))
     counts = galaxies["label"].value_counts()
     assert len(galaxies) == 760
     assert len(counts) == 8

@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.building import build_store
 from galaxalign.data.filling import CHUNK
 from galaxalign.data.pictures import ImageRecipe, crop_centre, make_picture
 from galaxalign.data.quality import measure_picture
 from galaxalign.data.rgb import to_rgb
 from galaxalign.data.store import read_store
 from galaxalign.errors import GalaxAlignError
+from tests.data.stores import CLASSES, NAMES, build
 from tests.data.synthetic_images import RECIPE, noise, write_cube, write_galaxy10, write_jpeg
-
-CLASSES, NAMES = ("round", "edge-on"), ("Round", "Edge-on")
 
 
 @pytest.fixture
@@ -38,24 +36,6 @@ def folder(tmp_path):
     table["flag"] = table["reason"] = ""
     table.to_parquet(tmp_path / "manifest.parquet")
     return tmp_path
-
-
-def build(folder, *, workers=1, max_rejected=0.1, recipe=RECIPE, name="images.h5"):
-    build_store(
-        manifest=folder / "manifest.parquet",
-        shards=[],
-        classes=CLASSES,
-        names=NAMES,
-        recipe=recipe,
-        max_blank=0.2,
-        max_rejected=max_rejected,
-        dataset="mixed",
-        workers=workers,
-        images=folder / name,
-        rejects=folder / "rejects.tsv",
-        rejects_if_failed=folder / "logs/images.rejects.tsv",
-    )
-    return read_store(folder / name)
 
 
 def test_the_store(folder):
@@ -116,7 +96,7 @@ def test_same_bytes_whatever_the_number_of_workers(folder, monkeypatch):
     assert len(many) > 3 * CHUNK
     digests = set()
     for workers in (1, 2):
-        store = build(folder, workers=workers, name=f"{workers}.h5")
+        store = build(folder, workers=workers, images=folder / f"{workers}.h5")
         digests.add(hashlib.sha256((folder / f"{workers}.h5").read_bytes()).hexdigest())
     assert len(digests) == 1
     assert list(np.flatnonzero(store.flag != "")) == [50]
