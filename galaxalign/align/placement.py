@@ -23,6 +23,8 @@ from galaxalign.align.step import text_inputs
 MOST, RENDERED = 2048, 48
 # Ridge of the least squares, as a share of the mean square of the texts: paraphrases of a class are nearly collinear.
 RIDGE = 1e-3
+# A single class has no direction from the mean of all.
+TOLD_APART = 2
 
 
 def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> None:
@@ -43,6 +45,8 @@ def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> No
         return
     embeddings, mass = (torch.from_numpy(part).double() for part in looked)
     known = mass.sum(0) > 0
+    if known.sum() < TOLD_APART:
+        return
     means = (mass.T @ embeddings)[known] / mass.sum(0)[known, None]
     places = torch.zeros(mass.shape[1], embeddings.shape[1], dtype=torch.double)
     places[known] = F.normalize(means - means.mean(0), dim=1)

@@ -74,6 +74,16 @@ def test_a_class_without_galaxies_moves_only_by_the_words_it_shares(inputs):
     assert cosines[own].mean() > 0.4 > 0.3 > cosines[~own].max()
 
 
+def test_a_single_class_has_no_place_of_its_own(inputs):
+    chosen = recipe(backbone=EMBEDDED)
+    material = read_inputs(source(inputs), chosen).material
+    material.train.labels[:] = 0
+    towers = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.03, dropout=0.0)
+    before = towers.text.projection.weight.detach().clone()
+    place_texts(towers, chosen, material)
+    assert torch.equal(towers.text.projection.weight, before)
+
+
 def test_an_answer_points_to_the_galaxies_that_got_it_by_how_much_they_got_it(tmp_path):
     chosen = recipe(backbone=EMBEDDED, targets="votes")
     material = read_inputs(source(write_voted(tmp_path, galaxies=32)), chosen).material
