@@ -12,7 +12,7 @@ def readable(path: Path, missing: str = "missing_file") -> Path:
     try:
         found = path.stat()
     except FileNotFoundError as error:
-        raise BadImage(missing, f"there is no {path}") from error
+        raise BadImage(missing, str(path)) from error
     except (OSError, ValueError) as error:
         raise BadImage(missing, f"{path} cannot be opened: {error}") from error
     if not stat.S_ISREG(found.st_mode):
