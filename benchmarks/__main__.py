@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.measuring import ROOT
 
-NAMES = ("ingest", "store", "steps", "loops", "rendering", "gpu")
+NAMES = ("ingest", "rows", "store", "steps", "loops", "rendering", "gpu")
 
 
 def main() -> None:

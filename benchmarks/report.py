@@ -13,6 +13,7 @@ from benchmarks.measuring import HERE, RESULTS, ROOT
 PAGE = ROOT / "docs/performance.md"
 TITLES = {
     "ingest": "Images to a store",
+    "rows": "Memory of a large catalogue",
     "store": "Reading a store",
     "steps": "A step: tri-modal, image-only, published",
     "loops": "A job: the library and open_clip",
