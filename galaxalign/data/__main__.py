@@ -55,6 +55,8 @@ def read_settings(overlays: Sequence[Path], bands: Sequence[str], crop: float | 
     config = reduce(merge, (yaml.safe_load(path.read_text()) or {} for path in [CONFIG, *overlays]))
     data: dict[str, Any] = dataset_settings(config, config["active"]["datasets"][0])["data"]
     if crop is not None:
+        if not 0 < crop <= 1:
+            raise GalaxAlignError(f"--crop is {crop:g}: give a share of the side, above 0 and at most 1")
         data["crop"] = crop
     if bands:
         data["bands"], data["stretch"]["colours"] = list(bands), mix_bands(bands)
@@ -112,7 +114,7 @@ def _plane(image: Flux, band: str, recipe: ImageRecipe) -> tuple[str, Any]:
 
 def _limits(image: Flux, band: str, recipe: ImageRecipe) -> str:
     plane = crop_centre(image.values[image.bands.index(band)], recipe.crop)
-    known = plane[np.isfinite(plane)]
+    known = plane[np.isfinite(plane) & (plane != 0)]
     if not known.size:
         return f"{band}: no data"
     low, middle, high, top = np.percentile(known, [1, 50, 99.5, 100])
@@ -125,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(chosen.configfile, chosen.bands, chosen.crop)
         print("\n".join(show_image(chosen.file, settings, chosen.output)))
-    except GalaxAlignError as error:
+    except (GalaxAlignError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

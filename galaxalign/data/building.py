@@ -85,6 +85,9 @@ def build_store(
     error = check_rejected(found, total, max_rejected, rejects_if_failed)
     write_rejects(found, rejects_if_failed if error else rejects)
     if error:
+        if shards:
+            # Snakemake removes them before they are made again; one file is kept as unfinished.
+            keep(kept, shards)
         raise error
     unfinished.finish(images)
     keep(kept, shards or [images])

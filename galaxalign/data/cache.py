@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -33,18 +34,24 @@ class Cache:
         self._partial = folder / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
         for path in self._partial.iterdir():
-            if time.time() - path.stat().st_mtime > _ABANDONED:
-                path.unlink(missing_ok=True)
+            # Another process may have renamed it by now.
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
 
     def find(self, request: str) -> Path | None:
         """The file of a request, if there is one that holds what its name says; another is removed."""
         place, key = self._place(request)
         for path in sorted(place.glob(f"{key}-*{self.suffix}")):
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                # Another process has found it damaged.
+                continue
             if _name(key, content) == path.stem:
                 return path
             logger.warning("%s is damaged and was removed", path)
-            path.unlink()
+            path.unlink(missing_ok=True)
         return None
 
     def keep(self, request: str, body: bytes) -> Path:

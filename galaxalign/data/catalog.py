@@ -14,9 +14,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from astropy.units import Unit, UnitConversionError
 from numpy.typing import NDArray
 
-from galaxalign.data.cells import degrees, loses_digits, numbers, texts
+from galaxalign.data.cells import cell_text, degrees, loses_digits, numbers, texts
 from galaxalign.data.marks import Marks
 from galaxalign.data.tables import Table, open_table
 from galaxalign.data.votes import needed_columns
@@ -73,7 +74,10 @@ def galaxies_of_catalogue(
     galaxies = pd.DataFrame({"id": _ids(table[named["id"]], path, marks)})
     galaxies["label"] = texts(table[named["label"]]) if "label" in named else ""
     for axis in ("ra", "dec"):
-        galaxies[axis] = _positions(table[named[axis]], axis, path, marks) if axis in named else np.nan
+        if axis in named:
+            galaxies[axis] = _positions(_angles(catalogue, table[named[axis]], "deg"), axis, path, marks)
+        else:
+            galaxies[axis] = np.nan
     galaxies["given"] = _given(table[named["split"]], path) if "split" in named else ""
     galaxies["member"] = texts(table[named["group"]]) if "group" in named else ""
     votes = {name: _numbers(table[name], path, -np.inf, marks) for name in voted}
@@ -82,7 +86,7 @@ def galaxies_of_catalogue(
     elif total is not None:
         votes["total"] = np.full(len(table), float(total))
     if "size" in named:
-        galaxies["size"] = _numbers(table[named["size"]], path, 0.0, marks)
+        galaxies["size"] = _numbers(_angles(catalogue, table[named["size"]], "arcsec"), path, 0.0, marks)
     galaxies["source"] = _sources(table, named["file"], root, path, marks) if "file" in named else ""
     marks.note(galaxies)
     return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
@@ -119,7 +123,7 @@ def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]"
     """Ids as texts, each unique: what has no id, or another's, is called by its row."""
     if loses_digits(column):
         raise GalaxAlignError(
-            f"catalogue {path} has ids beyond 2^53 as floating-point numbers in {column.name!r}, which have lost their "
+            f"catalogue {path} has ids as floating-point numbers in {column.name!r} that are too large to keep their "
             "last digits: save the column as text or as 64-bit integers"
         )
     ids = texts(column)
@@ -139,6 +143,22 @@ def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]"
         taken.add(name)
         ids[row] = name
     return ids
+
+
+def _angles(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> "pd.Series[Any]":
+    """Numbers in the wanted unit, if the file states another; texts, and numbers without a known unit, as they are."""
+    stated = catalogue.units.get(str(column.name), "")
+    try:
+        unit = Unit(stated) if pd.api.types.is_numeric_dtype(column.dtype) and stated else Unit(wanted)
+    except ValueError:
+        return column
+    try:
+        factor = float(unit.to(wanted))
+    except UnitConversionError as error:
+        raise GalaxAlignError(
+            f"catalogue {catalogue.path}: {column.name!r} is in {stated}, which is no angle: give it in {wanted}"
+        ) from error
+    return column if factor == 1 else column * factor
 
 
 def _positions(column: "pd.Series[Any]", axis: str, path: Path, marks: Marks) -> NDArray[np.float64]:
@@ -161,7 +181,8 @@ def _numbers(column: "pd.Series[Any]", path: Path, low: float, marks: Marks) -> 
 
 
 def _said(column: "pd.Series[Any]", row: int) -> str:
-    said = texts(column.iloc[[row]]).iat[0]
+    cell: Any = column.iat[row]
+    said = "" if pd.isna(cell) else cell_text(cell)
     return repr(said) if said else "empty"
 
 

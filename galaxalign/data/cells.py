@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 # Whole numbers up to this one are all float64; beyond, floats skip numbers, and ids lose digits.
 EXACT = 2**53
+# The same of float32.
+EXACT_SINGLE = 2**24
 # What people and programs write into cells that say nothing.
 UNKNOWN = ("", "nan", "na", "null", "none", "n/a", "--", "<na>")
 # Degrees or hours, minutes and seconds: 12:34:56.7, -1 02 03, 12h34m56.7s, +01d02'03".
@@ -23,19 +25,24 @@ def texts(column: "pd.Series[Any]") -> "pd.Series[str]":
     An integer keeps all its digits.  A float is told by the shortest text that means it.
     """
     if pd.api.types.is_float_dtype(column.dtype):
-        values = column.to_numpy(np.float64, na_value=np.nan)
+        # Single precision says 0.1, not what it is in double.
+        values = column.to_numpy(np.float32 if _is_single(column) else np.float64, na_value=np.nan)
         whole = np.isfinite(values) & (np.abs(values) <= EXACT) & (values == np.round(values))
         said = np.where(np.isnan(values), "", values.astype(str)).astype(object)
         said[whole] = values[whole].astype(np.int64).astype(str)
         return pd.Series(said, index=column.index, dtype=str)
     empty = column.isna()
     if column.dtype == object:
-        return pd.Series([_text(cell) for cell in column], index=column.index, dtype=str).mask(empty, "")
+        return pd.Series([cell_text(cell) for cell in column], index=column.index, dtype=str).mask(empty, "")
     return column.astype(str).str.strip().mask(empty, "")
 
 
-def _text(cell: Any) -> str:
-    """A cell of a column of several types."""
+def _is_single(column: "pd.Series[Any]") -> bool:
+    return str(column.dtype).lower() == "float32"
+
+
+def cell_text(cell: Any) -> str:
+    """A cell of a column of several types, without blanks around it."""
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace").strip()
     if isinstance(cell, float) and cell.is_integer() and abs(cell) <= EXACT:
@@ -46,7 +53,8 @@ def _text(cell: Any) -> str:
 def loses_digits(column: "pd.Series[Any]") -> bool:
     """Whether whole numbers of a column are floats too large to tell neighbours apart."""
     if pd.api.types.is_float_dtype(column.dtype):
-        return bool((column.abs() > EXACT).any())
+        exact = EXACT_SINGLE if _is_single(column) else EXACT
+        return bool((column.abs() > exact).any())
     return column.dtype == object and any(isinstance(cell, float) and abs(cell) > EXACT for cell in column)
 
 
@@ -86,7 +94,7 @@ def degrees(column: "pd.Series[Any]", axis: str) -> NDArray[np.float64]:
 def _sexagesimal(said: "pd.Series[str]", axis: str) -> NDArray[np.float64]:
     parts = said.str.extract(_SEXAGESIMAL)
     whole, minutes, seconds = (parts[name].to_numpy(np.float64) for name in ("whole", "minutes", "seconds"))
-    hours = (parts["unit"] == "h") | ((parts["unit"] != "d") & (parts["unit"] != "°") & (axis == "ra"))
+    hours = (parts["unit"] != "d") & (parts["unit"] != "°") & (axis == "ra")
     sign = np.where(parts["sign"].isin(["-", "\u2212"]), -1.0, 1.0)
     result: NDArray[np.float64] = sign * (whole + minutes / 60 + seconds / 3600) * np.where(hours, 15.0, 1.0)
     return result

@@ -138,7 +138,8 @@ def _link(kept: Path, path: Path) -> None:
     try:
         os.link(kept, path)
     except OSError:
-        shutil.copyfile(kept, path)
+        # With its time, by which a picture is known to be that of before.
+        shutil.copy2(kept, path)
 
 
 class _Fetcher:

@@ -8,17 +8,18 @@ import numpy as np
 from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
-from galaxalign.data.fits import PLAIN, Layout, band_names
+from galaxalign.data.bands import band_names, find_planes
+from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Numbers, sides, starts
 from galaxalign.data.opening import readable
 from galaxalign.data.orientation import orient
+from galaxalign.data.patterns import BAND
+from galaxalign.data.readers import CUT
 from galaxalign.data.regridding import are_one, resample
 from galaxalign.data.sections import Box, Tile, find_tile, outside, read_box
 from galaxalign.data.units import MAX_VALUES
 
-_MARK = "cut="
-_BAND = "{band}"
 # Pixels along the side of a cutout, beyond which it is none.
 _LARGEST = 4096
 
@@ -33,7 +34,7 @@ class Cut:
 
     def __str__(self) -> str:
         """As in a locator, after the ``#``; every digit is kept, so that reading takes the pixels that were chosen."""
-        return f"{_MARK}{self.ra!r},{self.dec!r},{self.arcsec!r}"
+        return f"{CUT}{self.ra!r},{self.dec!r},{self.arcsec!r}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def parse_cut(text: str) -> Cut:
     Raises `BadImage` where it is not ``cut=``, a position and a side.
     """
     try:
-        ra, dec, arcsec = map(float, text.removeprefix(_MARK).split(","))
+        ra, dec, arcsec = map(float, text.removeprefix(CUT).split(","))
         if not (abs(ra) <= 360 and abs(dec) <= 90 and 0 < arcsec < np.inf):
             raise ValueError(f"{text} lies nowhere")
     except ValueError as error:
@@ -88,18 +89,13 @@ def read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str
     BadImage
         missing_file, empty_file, missing_band, missing_extension, unreadable, truncated, shape, too_large or outside.
     """
-    if _BAND not in path and layout.image != "bands":
+    if BAND not in path and layout.image != "bands":
         tile = find_tile(Path(path), layout)
         box, axes = _box(tile, cut)
-        names = band_names(str(tile.image.header.get("BANDS", ""))) or tuple(cube_bands)
-        if len(bands) == tile.image.depth == 1 and "BANDS" not in tile.image.header:
-            names = tuple(bands)
-        if len(names) != tile.image.depth or not set(bands) <= set(names):
-            reason = f"{path} has {tile.image.depth} planes, of {', '.join(names)}; {', '.join(bands)} are wanted"
-            raise BadImage("missing_band", reason)
-        planes = read_box(tile, box)[[names.index(band) for band in bands]]
-        return _upright(planes, outside(tile, box), axes)
-    tiles = [_open_band(Path(path.replace(_BAND, band)), layout, band) for band in bands]
+        said = band_names(str(tile.image.header.get("BANDS", "")))
+        planes = find_planes(path, tile.image.depth, said, cube_bands, bands)
+        return _upright(read_box(tile, box)[planes], outside(tile, box), axes)
+    tiles = [_open_band(Path(path.replace(BAND, band)), layout, band) for band in bands]
     box, axes = _box(tiles[0], cut)
     found = [(read_box(tiles[0], box), outside(tiles[0], box))]
     found += [_read_other(tiles[0], box, other, cut) for other in tiles[1:]]
@@ -124,6 +120,9 @@ def _box(tile: Tile, cut: Cut) -> tuple[Box, Numbers]:
     path = tile.image.path
     if box.width > _LARGEST:
         raise BadImage("too_large", f"{cut.arcsec:g} arcsec are {box.width} pixels of {path}, {_LARGEST} are allowed")
+    if tile.image.depth * box.width * box.height > MAX_VALUES:
+        reason = f"{cut.arcsec:g} arcsec are {box.width} x {box.height} x {tile.image.depth} values of {path}"
+        raise BadImage("too_large", f"{reason}, {MAX_VALUES} are allowed")
     if outside(tile, box).all():
         raise BadImage("outside", f"{path} holds nothing of {cut.arcsec:g} arcsec around {cut.ra:.6f} {cut.dec:+.6f}")
     return box, axes[0]

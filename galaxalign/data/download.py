@@ -4,7 +4,8 @@ import hashlib
 import http.client
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -42,14 +43,14 @@ def download(*, url: str, checksums: Mapping[str, str], path: Path, attempts: in
         No transfer, or another checksum; then the file is removed.
     """
     part = path.with_name(path.name + ".part")
-    failures = 0
+    failures, most = 0, _size(part)
     while True:
-        before = _size(part)
         try:
             _transfer(url, part)
             break
         except Passing as error:
-            failures = failures + 1 if _size(part) == before else 1
+            failures = failures + 1 if _size(part) <= most else 1
+            most = max(most, _size(part))
             logger.info("%s broke off after %d bytes: %s", url, _size(part), error)
             if failures >= attempts:
                 raise GalaxAlignError(
@@ -73,7 +74,7 @@ def _size(part: Path) -> int:
 
 
 def _transfer(url: str, part: Path) -> None:
-    """Bring what `part` lacks, or raise `Passing`."""
+    """Bring what `part` lacks, or raise `Passing`, or `GalaxAlignError` where it cannot be written."""
     have = _size(part)
     try:
         with answer(url, {"Range": f"bytes={have}-"} if have else {}) as response:
@@ -81,10 +82,10 @@ def _transfer(url: str, part: Path) -> None:
             continues = response.status == HTTPStatus.PARTIAL_CONTENT
             coming = response.headers.get("Content-Length")
             missing = int(coming) if coming else None
-            with part.open("ab" if continues else "wb") as file:
+            with _writing(part, "ab" if continues else "wb") as write:
                 for chunk in progress(_chunks(response), total=(missing or 0) // CHUNK, what="download", unit="MiB"):
                     missing = missing - len(chunk) if missing is not None else None
-                    file.write(chunk)
+                    write(chunk)
     except Refused as error:
         if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             # Nothing is left to bring; the checksum tells whether that is well.
@@ -92,6 +93,28 @@ def _transfer(url: str, part: Path) -> None:
         raise GalaxAlignError(f"{url} cannot be fetched, {error}: correct `url`") from error
     if missing:
         raise Passing(f"{missing} bytes are missing")
+
+
+@contextmanager
+def _writing(part: Path, mode: str) -> Iterator[Callable[[bytes], None]]:
+    """What writes to a file; a disk that refuses is no fault of the server's."""
+
+    def refused(error: OSError) -> GalaxAlignError:
+        return GalaxAlignError(f"{part} cannot be written ({error.strerror}): make room, and run again to continue")
+
+    def write(chunk: bytes) -> None:
+        try:
+            file.write(chunk)
+        except OSError as error:
+            raise refused(error) from error
+
+    try:
+        # Without a buffer, so that nothing is left to be written at the end.
+        file = part.open(mode, 0)
+    except OSError as error:
+        raise refused(error) from error
+    with file:
+        yield write
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -81,7 +81,9 @@ def differences(prints: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.flo
     turned = np.where(symmetries(prints), np.float32(1), np.float32(-1))
     for start in range(0, len(prints), BLOCK):
         block = signs[start : start + BLOCK]
-        agree = np.max([block @ other[start:].T for other in turned], axis=0)
+        agree = block @ turned[0][start:].T
+        for other in turned[1:]:
+            np.maximum(agree, block @ other[start:].T, out=agree)
         yield start, (BITS - agree) / (2 * BITS)
 
 
@@ -110,6 +112,6 @@ def read_fingerprints(path: Path, ids: Sequence[str]) -> tuple[NDArray[np.bool_]
     bits = pd.read_parquet(path).set_index("id")["bits"].reindex(list(ids))
     known = bits.notna().to_numpy(bool)
     prints = np.zeros((len(ids), BITS), bool)
-    packed = np.frombuffer(b"".join(bits[known]), np.uint8).reshape(known.sum(), -1)
+    packed = np.frombuffer(b"".join(bits[known]), np.uint8).reshape(known.sum(), -(-BITS // 8))
     prints[known] = np.unpackbits(packed, axis=1, count=BITS).astype(bool)
     return prints, known

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from galaxalign.data.keys import source_files
 from galaxalign.data.marks import Marks
 
 # Files and folders whose verdict is remembered: rows of one HDF5 file, files of one folder.
@@ -31,15 +32,14 @@ def check_files(sources: Sequence[str], bands: Sequence[str], root: Path | None,
     """
     judge = lru_cache(REMEMBERED)(_Judge(root).judge)
     for row in map(int, np.flatnonzero(marks.good)):
-        file = sources[row].partition("#")[0]
-        names = [file.replace("{band}", band) for band in bands] if "{band}" in file else [file]
+        names = source_files(sources[row], bands)
         verdicts = [(flag, name) for name in names if (flag := judge(name))]
         if not verdicts:
             continue
         flag, name = verdicts[0]
         if flag == "missing_file" and len(verdicts) < len(names):
             flag = "missing_band"
-        marks.flag[row], marks.reason[row] = flag, _REASONS[flag].format(name=name, root=root)
+        marks.flag[row], marks.reason[row] = flag, _REASONS[flag].format(name=name.replace("\0", "\\0"), root=root)
 
 
 _REASONS = {

@@ -68,6 +68,8 @@ def fill(
     for file in kept_files(kept, name):
         if file.path.name == name:
             file.adopt(keys, unfinished)
+        # That of this name comes first.
+        break
     done, checksums = unfinished.begin(keys, recipe.size)
     for file in kept_files(kept, name):
         if done.all():
@@ -94,9 +96,14 @@ def take(
         return
     wanted = file.find(keys)
     wanted[done] = -1
-    for rows, found in file.copy(wanted, maker):
-        done[rows] = True
-        checksums[rows] = found
+    if not (wanted >= 0).any():
+        return
+    try:
+        for rows, found in file.copy(wanted, maker):
+            done[rows] = True
+            checksums[rows] = found
+    except FileNotFoundError:
+        logger.info("%s is gone: the job of another shard goes on from it", file.path)
 
 
 def _blocks(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxalign.data.bands import band_names
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import celestial_axes
 from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, check_table, open_units
@@ -305,9 +306,3 @@ def _cube(values: NDArray[Any], dropped: tuple[int, ...], band: int) -> NDArray[
     """Values as (B, y, x)."""
     values = values.squeeze(axis=dropped)
     return values[None] if values.ndim == 2 else np.moveaxis(values, band, 0)
-
-
-def band_names(text: str) -> tuple[str, ...]:
-    """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
-    words = text.replace(",", " ").split()
-    return tuple(words) if len(words) > 1 else tuple("".join(words))

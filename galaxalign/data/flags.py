@@ -43,7 +43,3 @@ class BadImage(Exception):
         self.flag = flag
         self.reason = " ".join(reason.split())
         super().__init__(f"{MEANINGS[flag]}: {self.reason}")
-
-    def __reduce__(self) -> tuple[type["BadImage"], tuple[str, str]]:
-        """Both arguments, so that it crosses processes."""
-        return BadImage, (self.flag, self.reason)

@@ -67,16 +67,11 @@ class Kept:
         Rows there that were written, and their checksums.
         """
         rows = np.flatnonzero(wanted >= 0)
-        at_a_time = max(1, AT_A_TIME // int(np.prod(self.shape)))
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            for start in range(0, len(rows), at_a_time):
-                there = rows[start : start + at_a_time]
+            for there in self._parts(rows):
                 here = wanted[there]
-                pixels = np.empty((len(here), *self.shape), np.uint8)
-                for place, row in enumerate(map(int, here)):
-                    read_exactly(descriptor, pixels[place], self._offset + row * pixels[place].nbytes, self.path)
-                sound = np.array([zlib.crc32(picture.data) for picture in pixels], np.uint32) == self.checksums[here]
+                pixels, sound = self._read(descriptor, here)
                 if sound.any():
                     places, checksums = there[sound].tolist(), self.checksums[here][sound]
                     maker.write(places, pixels[sound], self.keys[here][sound], checksums, [True] * len(places))
@@ -84,7 +79,28 @@ class Kept:
         finally:
             os.close(descriptor)
 
-    def adopt(self, keys: NDArray[np.uint64], unfinished: Unfinished) -> bool:
+    def is_sound(self) -> bool:
+        """Whether every picture is what was written."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            return all(self._read(descriptor, rows)[1].all() for rows in self._parts(np.arange(len(self.keys))))
+        finally:
+            os.close(descriptor)
+
+    def _parts(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows in parts that are read at a time."""
+        at_a_time = max(1, AT_A_TIME // int(np.prod(self.shape)))
+        return [rows[start : start + at_a_time] for start in range(0, len(rows), at_a_time)]
+
+    def _read(self, descriptor: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Pictures of rows, and which of them are what was written."""
+        pixels = np.empty((len(rows), *self.shape), np.uint8)
+        for place, row in enumerate(map(int, rows)):
+            read_exactly(descriptor, pixels[place], self._offset + row * pixels[place].nbytes, self.path)
+        found = np.array([zlib.crc32(picture.data) for picture in pixels], np.uint32)
+        return pixels, found == self.checksums[rows]
+
+    def adopt(self, keys: NDArray[np.uint64], unfinished: Unfinished) -> None:
         """Go on from the kept file itself, without copying, where all its pictures are already in their rows.
 
         That is so when galaxies were added at the end, or nothing but labels changed.  It is not done while
@@ -92,15 +108,14 @@ class Kept:
         """
         count = len(self.keys)
         if unfinished.part.exists() or self._offset != OFFSET or count > len(keys) or self.path.stat().st_nlink > 1:
-            return False
+            return
         used = (self.keys != 0).any(axis=1)
         if not used.any() or not (self.keys[used] == keys[:count][used]).all():
-            return False
+            return
         records = np.zeros(count, RECORD)
         records["key"], records["checksum"] = self.keys, self.checksums
         unfinished.records.write_bytes(records.tobytes())
         self.path.replace(unfinished.part)
-        return True
 
 
 def kept_folder(store: Path) -> Path:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from galaxalign.data.duplicates import BITS, LIMIT, differences, fingerprint
-from galaxalign.data.splits import SPLITS, unit_vectors
+from galaxalign.data.grids import unit_vectors
+from galaxalign.data.splits import SPLITS
 from galaxalign.data.store import Store
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def write_leaks(store: Store, *, radius: float, seed: int, table: Path) -> None:
     store
         Galaxies in splits are compared, all on the sky, and at most `MOST`, drawn at random, by their pictures.
     radius
-        Arcseconds on the sky within which galaxies should share a split; 0 where they need not.
+        Arcseconds on the sky within which galaxies should share a split.
     seed
         Of the draw.
     table

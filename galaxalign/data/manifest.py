@@ -116,7 +116,7 @@ def write_manifest(
         )
         _log_left_out(galaxies, index)
     votes = find_votes(galaxies, source, sheet)
-    published = published_splits(galaxies["given"].tolist(), split.fractions)
+    published = published_splits(galaxies["given"].tolist(), split.fractions, galaxies["group"].to_numpy())
     galaxies = pd.concat([galaxies[FIRST].assign(**({} if rivals is None else {"rivals": rivals})), votes], axis=1)
     galaxies["split"] = share_voted(galaxies, published)
     _log_counts(galaxies, sheet.labels)

@@ -44,16 +44,21 @@ def _linear(header: dict[str, Value], row: int, column: int, pair: tuple[int, in
         value = header.get(keyword, default)
         return default if isinstance(value, str) else float(value)
 
+    def turn_of(i: int, j: int) -> str:
+        """PCi_j, or its spelling before the standard, which Pan-STARRS has."""
+        now, before = f"PC{i}_{j}", f"PC{i:03d}{j:03d}"
+        return before if before in header and now not in header else now
+
     if any(f"CD{i}_{j}" in header for i in pair for j in pair):
         return number(f"CD{row}_{column}", 0.0)
     step = number(f"CDELT{row}", 1.0)
     turn = math.radians(number(f"CROTA{pair[1]}", 0.0))
-    if turn and math.isfinite(turn) and not any(f"PC{i}_{j}" in header for i in pair for j in pair):
+    if turn and math.isfinite(turn) and not any(turn_of(i, j) in header for i in pair for j in pair):
         if row == column:
             return step * math.cos(turn)
         other = number(f"CDELT{column}", 1.0)
         return (-1 if row == pair[0] else 1) * other * math.sin(turn)
-    return step * number(f"PC{row}_{column}", float(row == column))
+    return step * number(turn_of(row, column), float(row == column))
 
 
 def orient(planes: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:

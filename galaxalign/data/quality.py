@@ -71,7 +71,7 @@ def measure_flux(flux: NDArray[np.float32]) -> Coverage:
     area = height * width
     with np.errstate(all="ignore"):
         known = flux != 0
-        if math.isfinite(flux.sum()):
+        if known.all() and math.isfinite(flux.sum()):
             top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
         else:
             known &= np.isfinite(flux)

@@ -88,6 +88,8 @@ def _deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 2**16 - 1:
         raise BadImage("depth", f"{path} holds values from {values.min():g} to {values.max():g}, not 0 to 65535")
+    if "transparency" in image.info:
+        values = np.where(values == image.info["transparency"], 0, values)
     return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
 
 

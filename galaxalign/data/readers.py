@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxalign.data.bands import find_planes
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.opening import readable
@@ -79,6 +80,8 @@ def read_image(
         return _read_cut(path, row, cube_bands, bands, layout)
     if path.lower().endswith(HDF5):
         return _read_row(path, row, cube_bands, bands)
+    if "#" in source:
+        raise BadImage("unreadable", f"{source}: # is for rows of HDF5 files, no other file may have it in its name")
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack(source, bands, [_read_band(source, band, layout) for band in bands])
@@ -101,18 +104,8 @@ def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[st
 
 def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:
     """The wanted planes of a cube."""
-    names, count = planes.bands or tuple(cube_bands), len(planes.values)
-    if len(bands) == count == 1 and not planes.bands:
-        # One plane without a name can but be the one band that is wanted.
-        names = tuple(bands)
-    if len(names) != count:
-        said = "its BANDS header" if planes.bands else "data.bands"
-        reason = f"{path} has {count} planes, {said} names {len(names)} ({', '.join(names)})"
-        raise BadImage("missing_band", reason)
-    for band in bands:
-        if band not in names:
-            raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}")
-    places = [names.index(band) for band in bands]
+    count = len(planes.values)
+    places = find_planes(path, count, planes.bands, cube_bands, bands)
     chosen = planes.values if places == list(range(count)) else planes.values[places]
     return Flux(values=orient(chosen, sky_axes(planes.header)), bands=tuple(bands))
 

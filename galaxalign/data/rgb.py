@@ -160,7 +160,7 @@ def find_limits(planes: NDArray[np.float32], stretch: Stretch) -> NDArray[np.flo
         from astropy.visualization import ZScaleInterval
     limits = np.empty((3, 2), np.float32)
     for place, plane in enumerate(planes):
-        known = plane[np.isfinite(plane)] if stretch.name != "asinh" else plane[:0]
+        known = plane[np.isfinite(plane) & (plane != 0)] if stretch.name != "asinh" else plane[:0]
         if stretch.name == "asinh":
             limits[place] = numbers["low"], numbers["high"]
         elif known.size == 0:

@@ -25,7 +25,7 @@ from galaxalign.data.columns import (
     write_columns,
 )
 from galaxalign.data.filling import fill
-from galaxalign.data.kept import kept_folder
+from galaxalign.data.kept import Kept, kept_folder
 from galaxalign.data.keys import picture_keys
 from galaxalign.data.layout import IMAGES, lay_out
 from galaxalign.data.pictures import ImageRecipe, make_picture
@@ -89,7 +89,7 @@ def _still_holds(
             same_code = file.attrs["code"] == code("data.shards")
     except (OSError, KeyError):
         return False
-    if not same_code or list(ids) != list(galaxies["id"]):
+    if not same_code or list(ids) != list(galaxies["id"]) or not Kept(path).is_sound():
         return False
     for row in map(int, np.flatnonzero(flags != "")):
         flag, reason = galaxies["flag"].iat[row], galaxies["reason"].iat[row]

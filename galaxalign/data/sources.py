@@ -72,6 +72,7 @@ def check_source(
             f"'datasets.{dataset}.source.catalogue.root' is {settings['root']!r}: "
             "there is no such folder; correct the path"
         )
+    _check_columns(f"datasets.{dataset}.source.{kind}", settings)
     if kind == "tiles":
         if band_axis not in ("header", 3):
             raise GalaxAlignError(
@@ -83,6 +84,19 @@ def check_source(
         _check_service(f"datasets.{dataset}.source.legacy_survey", settings, bands)
 
 
+def _check_columns(where: str, settings: Mapping[str, Any]) -> None:
+    """Raise where a setting needs a column that is not named."""
+    columns = settings.get("columns", {})
+    if settings.get("labels") == "column" and "label" not in columns:
+        raise GalaxAlignError(f"'{where}.labels' is column: name the column in columns.label, or set labels to none")
+    if settings.get("labels") == "votes" and "votes" not in settings:
+        raise GalaxAlignError(f"'{where}.labels' is votes: name those that count in {where}.votes, such as debiased")
+    if "times" in settings.get("field", {}) and "size" not in columns:
+        raise GalaxAlignError(
+            f"'{where}.field.times' needs the column of sizes: name it in columns.size, or give arcsec"
+        )
+
+
 def _check_tiles(key: str, pattern: str, bands: Sequence[str]) -> None:
     for band in bands if BAND in pattern else [""]:
         if not has_tile(pattern, band):
@@ -92,12 +106,16 @@ def _check_tiles(key: str, pattern: str, bands: Sequence[str]) -> None:
 
 def _check_service(where: str, settings: Mapping[str, Any], bands: Sequence[str]) -> None:
     try:
-        named = [name for _, name, _, _ in string.Formatter().parse(settings["url"]) if name is not None]
+        parts = [part for part in string.Formatter().parse(settings["url"]) if part[1] is not None]
     except ValueError as error:
         raise GalaxAlignError(f"'{where}.url' has braces that do not close ({error}): correct it") from error
+    named = [name for _, name, _, _ in parts if name is not None]
     for name in named:
         if name not in FIELDS:
             raise GalaxAlignError(f"'{where}.url' names {{{name}}}, which is not known: {nearest(name, FIELDS)}")
+    for _, name, form, conversion in parts:
+        if form or conversion:
+            raise GalaxAlignError(f"'{where}.url' says how to write {{{name}}}: leave the name alone in the braces")
     for name in ("ra", "dec", "size"):
         if name not in named:
             raise GalaxAlignError(

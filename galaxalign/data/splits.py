@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from galaxalign.data.grids import unit_vectors
 from galaxalign.errors import GalaxAlignError
 
 SPLITS = ("train", "validation", "test")
@@ -32,10 +33,12 @@ def sky_groups(ra: NDArray[np.float64], dec: NDArray[np.float64], radius: float)
     -------
     Number of each galaxy's group, from 0 in the order of first appearance.
     """
-    first, second = neighbours(ra, dec, radius)
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(ra), len(ra)))
+    # Of equal positions one stands for all, or ten thousand rows at 0, 0 would be fifty million pairs.
+    _, one, place = np.unique(np.column_stack([ra, dec]), axis=0, return_index=True, return_inverse=True)
+    first, second = neighbours(ra[one], dec[one], radius)
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(one), len(one)))
     _, groups = connected_components(links, directed=False)
-    return renumber(groups)
+    return renumber(groups[place.ravel()])
 
 
 def neighbours(
@@ -50,12 +53,6 @@ def neighbours(
     return known[pairs[:, 0]], known[pairs[:, 1]]
 
 
-def unit_vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Directions (N, 3) of length 1 of positions in degrees."""
-    alpha, delta = np.radians(ra), np.radians(dec)
-    return np.column_stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
-
-
 def sdss_fields(ids: Sequence[str]) -> NDArray[np.int64]:
     """Groups of galaxies of the same SDSS field: equal run, camcol and field; -1 for an id that is no objid.
 
@@ -64,8 +61,11 @@ def sdss_fields(ids: Sequence[str]) -> NDArray[np.int64]:
     """
     numbers = (int(text) if text.isdecimal() and len(text) <= 19 else -1 for text in ids)
     objids = np.fromiter((number if number < 2**63 else -1 for number in numbers), np.int64, len(ids))
-    fields = (objids >> 32 & 0xFFFF) << 16 | (objids >> 29 & 0b111) << 12 | objids >> 16 & 0xFFF
-    return np.where(objids < 0, -1, renumber(fields))
+    camcol = objids >> 29 & 0b111
+    fields = (objids >> 32 & 0xFFFF) << 16 | camcol << 12 | objids >> 16 & 0xFFF
+    # Every objid has a sky version, and a column of the camera, of which there are six.
+    valid = (objids >> 59 > 0) & (camcol >= 1) & (camcol <= 6)
+    return np.where(valid, renumber(fields), -1)
 
 
 def named_groups(names: Sequence[str]) -> NDArray[np.int64]:
@@ -138,7 +138,7 @@ def split_galaxies(
         raise GalaxAlignError(
             f"data.split.fractions add up to {sum(fractions.values()):g}, not 1: correct train, validation or test"
         )
-    published = published_splits(given, fractions)
+    published = published_splits(given, fractions, groups)
     taken = np.full(groups.max(initial=-1) + 1, -1)
     np.maximum.at(taken, groups, published)
     used = (labels >= 0) & ((published < 0) | (published == taken[groups]))
@@ -146,26 +146,35 @@ def split_galaxies(
     np.add.at(counts, (groups[used], labels[used]), 1)
     required = [s for s, name in enumerate(SPLITS) if fractions[name] > 0]
     # Who is given no split while every split is given to others is trained on.
-    wanted = [s for s in required if s not in set(published.tolist())] or [SPLITS.index("train")]
-    free = np.flatnonzero((taken < 0) & counts.any(axis=1))
-    order = np.random.default_rng(seed).permutation(free)
-    share = np.array([fractions[SPLITS[s]] or 1.0 for s in wanted])
-    taken[order] = np.array(wanted)[_deal(counts[order], share / share.sum())]
-    _fill_empty(counts, taken, order, required, classes)
-    splits: NDArray[np.str_] = np.array([*SPLITS, ""])[taken[groups]]
-    splits[~used] = ""
-    return splits
+    wanted = [s for s in required if s not in set(taken.tolist())] or [SPLITS.index("train")]
+    order = np.random.default_rng(seed).permutation(np.flatnonzero((taken < 0) & counts.any(axis=1)))
+    # Who is published to be trained on may be tuned on, but is never judged.
+    lent = np.zeros(len(taken), bool)
+    lent[groups[np.asarray(given) == "train"]] = True
+    unjudged = [s for s in wanted if s != SPLITS.index("test")]
+    for own, splits in ((order[~lent[order]], wanted), (order[lent[order]], unjudged)):
+        share = np.array([fractions[SPLITS[s]] or 1.0 for s in splits])
+        taken[own] = np.array(splits, np.int64)[_deal(counts[own], share / share.sum())]
+    _fill_empty(counts, taken, order, lent, required, classes)
+    found: NDArray[np.str_] = np.array([*SPLITS, ""])[taken[groups]]
+    found[~used] = ""
+    return found
 
 
-def published_splits(given: Sequence[str], fractions: Mapping[str, float]) -> NDArray[np.int64]:
+def published_splits(
+    given: Sequence[str], fractions: Mapping[str, float], groups: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Index of the split that each galaxy is given, (N,), -1 for none.
 
-    Training galaxies count as given none where validation galaxies are wanted and none are published.
+    Training galaxies whose group has no test galaxies count as given none where validation galaxies are wanted and
+    none are published.
     """
     published: NDArray[np.int64] = pd.Index(SPLITS).get_indexer(pd.Index(given)).astype(np.int64)
     train, validation = SPLITS.index("train"), SPLITS.index("validation")
     if fractions["validation"] > 0 and not (published == validation).any():
-        published[published == train] = -1
+        last = np.full(groups.max(initial=-1) + 1, -1)
+        np.maximum.at(last, groups, published)
+        published[(published == train) & (last[groups] == train)] = -1
     return published
 
 
@@ -214,15 +223,17 @@ def _fill_empty(
     counts: NDArray[np.int64],
     taken: NDArray[np.int64],
     free: NDArray[np.int64],
+    lent: NDArray[np.bool_],
     required: Sequence[int],
     classes: Sequence[str],
 ) -> None:
-    """Move single groups until every class is in every required split; `taken` changes in place."""
+    """Move single groups until every class is in every required split, none that is `lent` to test; `taken` changes."""
     for label in np.argsort(counts.sum(axis=0), kind="stable"):
         for split in required:
             if counts[taken == split, label].any():
                 continue
-            movable = _movable(counts, taken, free[counts[free, label] > 0])
+            allowed = ~lent[free] | (split != SPLITS.index("test"))
+            movable = _movable(counts, taken, free[allowed & (counts[free, label] > 0)])
             if not len(movable):
                 raise _too_few(counts, label, required, classes)
             taken[movable[np.argmin(counts[movable].sum(axis=1))]] = split

@@ -4,9 +4,9 @@ import resource
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path
@@ -32,6 +32,8 @@ T = TypeVar("T")
 DENSEST = 2000
 # Bytes that reading a small HDF5 file may take, whatever is in it.
 SPARE = 2**28
+# Ends the name of the column with which astropy says which cells of another are empty.
+MASK = ".mask"
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
     kind: getattr(pd, f"{name}Dtype")()
@@ -50,11 +52,12 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Table:
-    """A table on disk: the names of its columns, and how to read some of them."""
+    """A table on disk: the names of its columns, how to read some of them, and the units that the file states."""
 
     path: Path
     names: tuple[str, ...]
     _read: Callable[[Sequence[str]], pd.DataFrame]
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, names: Sequence[str]) -> pd.DataFrame:
         """The named columns with the types that the file gives them; in text files every cell is a text.
@@ -73,7 +76,7 @@ def open_table(path: Path) -> Table:
 
     CSV and TSV (also compressed), ECSV and VOTable hold one table.  Of a FITS file it is the first extension with a
     table.  Of an HDF5 file its columns are the data sets with one axis, named by their path in the file, and the
-    fields of a compound data set.
+    fields of a compound data set, of several as DATASET/FIELD; where astropy's column NAME.mask says so, NAME is empty.
 
     Raises `GalaxAlignError` where the file is missing, of another kind, or damaged.
     """
@@ -130,7 +133,8 @@ def _open_fits(path: Path) -> Table:
                 # Behind a unit that it cannot make out astropy finds the same one again and again.
                 raise ValueError(f"unit {place} is damaged")
             if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
-                return Table(path, tuple(unit.columns.names), partial(_read_fits, path, place))
+                units = {column.name: column.unit for column in unit.columns if column.unit}
+                return Table(path, tuple(unit.columns.names), partial(_read_fits, path, place), units)
     raise ValueError("it has no extension with a table")
 
 
@@ -165,7 +169,10 @@ def _open_astropy(path: Path, read: Callable[[Path], AstropyTable]) -> Table:
     """A format that can only be read whole."""
     table = read(path)
     flat = [name for name in table.colnames if table[name].ndim == 1]
-    return Table(path, tuple(flat), lambda wanted: table[list(wanted)].to_pandas(index=False, use_nullable_int=True))
+    units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
+    return Table(
+        path, tuple(flat), lambda wanted: table[list(wanted)].to_pandas(index=False, use_nullable_int=True), units
+    )
 
 
 def _read_ecsv(path: Path) -> AstropyTable:
@@ -178,17 +185,31 @@ def _read_votable(path: Path) -> AstropyTable:
 
 def _open_hdf5(path: Path) -> Table:
     columns: dict[str, tuple[str, str | None]] = {}
+    compound: dict[str, list[str]] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 1:
             if item.dtype.names is None:
                 columns[name] = (name, None)
             else:
-                columns.update((field, (name, field)) for field in item.dtype.names if item.dtype[field].shape == ())
+                compound[name] = [part for part in item.dtype.names if item.dtype[part].shape == ()]
 
     with _bounded_memory(path), h5py.File(path, "r") as file:
         file.visititems(visit)
-    return Table(path, tuple(columns), lambda wanted: _read_hdf5(path, {name: columns[name] for name in wanted}))
+    for data, fields in compound.items():
+        # Rows of several tables are not the same galaxies.
+        columns |= {f"{data}/{name}" if len(compound) > 1 else name: (data, name) for name in fields}
+    names = [name for name in columns if not (name.endswith(MASK) and name.removesuffix(MASK) in columns)]
+
+    def read(wanted: Sequence[str]) -> pd.DataFrame:
+        masks = {f"{name}{MASK}" for name in wanted} & columns.keys()
+        frame = _read_hdf5(path, {name: columns[name] for name in [*wanted, *sorted(masks)]})
+        for name in masks:
+            own = name.removesuffix(MASK)
+            frame[own] = frame[own].mask(frame[name].astype(bool))
+        return frame[list(wanted)]
+
+    return Table(path, tuple(names), read)
 
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:

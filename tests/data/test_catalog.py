@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units
+from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -162,12 +164,31 @@ def test_ids_that_have_lost_their_digits(folder):
     table = rows().assign(name=[587722952767439450.0 + n for n in range(10)])
     table.to_parquet(folder / "t.parquet")
     with pytest.raises(
-        GalaxAlignError, match=r"ids beyond 2\^53 as floating-point numbers in 'name'.*as text or as 64"
+        GalaxAlignError, match=r"ids as floating-point numbers in 'name' that are too large.*as text or as 64"
     ):
         galaxies_of_catalogue(folder / "t.parquet", folder, COLUMNS)
     table.assign(name=[587722952767439450 + n for n in range(10)]).to_parquet(folder / "t.parquet")
     galaxies = galaxies_of_catalogue(folder / "t.parquet", folder, COLUMNS)
     assert galaxies["id"].tolist() == [str(587722952767439450 + n) for n in range(10)]
+
+
+@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot"])
+def test_angles_in_the_unit_that_the_file_states(tmp_path, kind):
+    table = Table({"id": [1, 2], "ra": [10.0, 23.5], "dec": [0.5, -0.25], "size": [0.5, 1.0]})
+    table["ra"].unit, table["dec"].unit, table["size"].unit = "hourangle", "rad", "arcmin"
+    if kind == "fits":
+        # FITS has no unit of hours as an angle.
+        table["ra"] = (table["ra"] * np.pi / 12).data * units.rad
+    table.write(tmp_path / f"t.{kind}", format={"fits": "fits", "ecsv": "ascii.ecsv", "vot": "votable"}[kind])
+    columns = {name: name for name in ("id", "ra", "dec", "size")}
+    found = galaxies_of_catalogue(tmp_path / f"t.{kind}", tmp_path, columns)
+    np.testing.assert_allclose(found["ra"], [150, 352.5])
+    np.testing.assert_allclose(found["dec"], np.degrees([0.5, -0.25]))
+    np.testing.assert_allclose(found["size"], [30, 60])
+    with pytest.raises(GalaxAlignError, match=r"'flux' is in .*, which is no angle: give it in arcsec"):
+        table["flux"] = [1.0, 2.0] * units.pix
+        table.write(tmp_path / "u.ecsv", format="ascii.ecsv")
+        galaxies_of_catalogue(tmp_path / "u.ecsv", tmp_path, columns | {"size": "flux"})
 
 
 def test_published_splits_and_groups(folder):

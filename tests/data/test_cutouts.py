@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -209,6 +211,31 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(serve, tmp_path, caplog):
     assert len(server.requests) == 3
     assert kept.read_bytes() == whole
     assert "is damaged and was removed" in caplog.text
+
+
+def test_a_damaged_file_that_another_process_has_removed(tmp_path, monkeypatch):
+    cache = Cache(tmp_path, ".fits")
+    path = cache.keep("request", b"whole")
+    path.write_bytes(b"other")
+    unlink = Path.unlink
+
+    def twice(self, **settings):
+        unlink(self)
+        unlink(self, **settings)
+
+    monkeypatch.setattr(Path, "unlink", twice)
+    assert cache.find("request") is None
+    assert cache.find("request") is None
+
+
+def test_a_copy_from_the_cache_is_as_old_as_its_original(serve, tmp_path, monkeypatch):
+    """Where there are no hard links; by its time a picture is known to be that of before."""
+    monkeypatch.setattr(os, "link", Mock(side_effect=OSError))
+    server = serve()
+    for _ in range(2):
+        fetch(tmp_path, service_of(server, tmp_path), galaxies=1)
+        (kept,) = (tmp_path / "cache").glob("*/*/*.fits")
+        assert (tmp_path / "cutouts/g0.fits").stat().st_mtime_ns == kept.stat().st_mtime_ns
 
 
 def test_galaxies_at_one_position_are_fetched_once(serve, tmp_path):

@@ -126,6 +126,22 @@ def test_attempts_that_bring_something_do_not_count(serve, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == CONTENT
 
 
+def test_beginning_anew_is_no_progress(serve, tmp_path):
+    server = serve(*[300, 200] * 20)
+    server.ranges = False
+    with pytest.raises(GalaxAlignError, match="broke off 3 times in a row"):
+        fetch(server, tmp_path / "a.h5")
+    assert len(server.requests) == 3
+
+
+def test_a_disk_that_refuses_is_no_fault_of_the_server(serve, tmp_path):
+    server = serve()
+    (tmp_path / "a.h5.part").symlink_to("/dev/full")
+    with pytest.raises(GalaxAlignError, match=r"a\.h5\.part cannot be written \(No space left on device\): make room"):
+        fetch(server, tmp_path / "a.h5")
+    assert len(server.requests) == 1
+
+
 def test_passing_errors_are_retried(serve, tmp_path):
     server = serve(500, 429)
     fetch(server, tmp_path / "a.h5")

@@ -99,6 +99,13 @@ def test_groups_of_duplicates():
     assert duplicate_groups(prints[:0], known[:0]).tolist() == []
 
 
+def test_no_picture_has_a_fingerprint(tmp_path):
+    pd.DataFrame({"id": ["a", "b"], "bits": [None, None]}).to_parquet(tmp_path / "prints.parquet")
+    prints, known = read_fingerprints(tmp_path / "prints.parquet", ["a", "b"])
+    assert prints.shape == (2, BITS)
+    assert not known.any()
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Thirty galaxies of five classes; the last ten are the first ten turned, and one is no picture."""

@@ -218,3 +218,17 @@ def test_files_that_the_user_forgot(folder):
     with pytest.raises(GalaxAlignError, match=r"'datasets.own.source.catalogue.root' is '.*no such folder"):
         check_source("own", {"catalogue": catalogue | {"root": str(folder / "images")}})
     check_source("galaxy10", {"galaxy10": {"url": "http://x", "sha256": "0"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": "column"}, r"'datasets.own.source.catalogue.labels' is column: name the column in columns.label"),
+        ({"labels": "votes"}, r"labels' is votes: name those that count in datasets.own.source.catalogue.votes"),
+        ({"field": {"times": 3}}, r"field.times' needs the column of sizes: name it in columns.size"),
+    ],
+)
+def test_settings_that_need_a_column(folder, change, words):
+    catalogue = {"path": str(folder / "catalog.csv"), "root": str(folder), "columns": {"id": "name"}}
+    with pytest.raises(GalaxAlignError, match=words):
+        check_source("own", {"catalogue": catalogue | change})

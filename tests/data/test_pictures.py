@@ -124,6 +124,11 @@ def test_pictures_are_turned_as_exif_says(tmp_path, turn, name):
     assert np.abs(made.astype(int) - shown(blocks)).max() <= 6
 
 
+def test_a_transparent_grey_of_sixteen_bits_is_black(tmp_path):
+    Image.fromarray(np.array([[40000, 50000]], np.uint16)).save(tmp_path / "a.png", transparency=50000)
+    assert read_picture(tmp_path / "a.png")[0, :, 0].tolist() == [40000 >> 8, 0]
+
+
 def test_depths_that_pictures_do_not_have(tmp_path):
     for values in (np.full((4, 4), 0.5, np.float32), np.full((4, 4), 10**6, np.int32)):
         with pytest.raises(BadImage, match="not 0 to 65535") as bad:
@@ -240,8 +245,10 @@ def test_a_band_of_one_value(tmp_path):
     flux = noise(3, 16, 16)
     flux[1] = -1
     assert make_picture(str(write_cube(tmp_path / "a.fits", flux)), RECIPE, 0.2).flag == "constant"
-    flux[1, :4] = np.nan
-    assert make_picture(str(write_cube(tmp_path / "b.fits", flux)), RECIPE, 0.3).flag == "constant"
+    for value in (np.nan, 0):
+        flux[1, :4] = value
+        path = write_cube(tmp_path / f"{value}.fits", flux)
+        assert make_picture(str(path), RECIPE, 0.3).flag == "constant"
 
 
 def test_extreme_flux_is_survived(tmp_path):

@@ -111,7 +111,7 @@ def test_voted_galaxies_of_no_class_keep_their_published_split():
     galaxies.loc[6, "split"] = "test"
     galaxies = galaxies.assign(**{"shape/round": 0.25, "shape/flat": 0.75, "asked/shape": 40.0})
     fractions = {"train": 0.6, "validation": 0.15, "test": 0.25}
-    splits = share_voted(galaxies, published_splits(given, fractions))
+    splits = share_voted(galaxies, published_splits(given, fractions, galaxies["group"].to_numpy()))
     # The fifth shares its group with one that is to be judged.
     assert splits.tolist() == ["train", "test", "validation", "train", "", "test", "test"]
 

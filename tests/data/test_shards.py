@@ -1,6 +1,7 @@
 """A store in four shards is the store in one file, to whoever reads it."""
 
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from galaxalign.data import workers
+from galaxalign.data.kept import Kept
 from galaxalign.data.rows import read_galaxies, shard_names
 from galaxalign.data.store import read_store
 from galaxalign.errors import GalaxAlignError
@@ -101,6 +103,54 @@ def test_too_many_rejects_are_counted_over_all_shards(tmp_path):
     assert not (tmp_path / "images.h5").exists()
     # A tenth of all, though three tenths of the first shard.
     assert (join(tmp_path, max_rejected=0.1).flag != "").sum() == 3
+
+
+def test_shards_of_a_job_that_failed_are_kept(tmp_path, read):
+    write_manifest(tmp_path, list(range(36)))
+    for number in range(3):
+        (tmp_path / f"images/{number}.jpg").write_bytes(b"")
+    with pytest.raises(GalaxAlignError, match="3 of 36 galaxies were rejected"):
+        join(tmp_path, max_rejected=0.05)
+    # As Snakemake does before it makes them again.
+    shutil.rmtree(tmp_path / "shards")
+    read.clear()
+    join(tmp_path, max_rejected=0.1)
+    assert read == [f"{tmp_path}/images/{number}.jpg" for number in range(3)]
+
+
+def test_a_damaged_kept_shard_is_not_taken_over(tmp_path, read):
+    write_manifest(tmp_path, list(range(36)))
+    join(tmp_path)
+    with h5py.File(tmp_path / "shards/00001.h5") as file:
+        start, whole = file["images"].id.get_offset(), file["images"][:]
+    with (tmp_path / "shards/00001.h5").open("r+b") as file:
+        file.seek(start + 1000)
+        file.write(b"x" * 50)
+    read.clear()
+    store = join(tmp_path)
+    assert np.array_equal(store.pictures(np.arange(10, 20)), whole)
+    assert read == [f"{tmp_path}/images/11.jpg"]
+
+
+def test_a_kept_shard_that_another_job_goes_on_from(tmp_path, read, monkeypatch):
+    write_manifest(tmp_path, list(range(15)))
+    join(tmp_path)
+    shutil.rmtree(tmp_path / "shards")
+    (tmp_path / "images.h5").unlink()
+    # Rows move, so that the first shard wants what the second holds, which is gone by the time it is read.
+    write_manifest(tmp_path, list(range(14, -1, -1)))
+    find = Kept.find
+
+    def find_too_late(self, keys):
+        found = find(self, keys)
+        self.path.unlink()
+        return found
+
+    monkeypatch.setattr(Kept, "find", find_too_late)
+    read.clear()
+    store = join(tmp_path)
+    assert len(read) == 15
+    assert (store.flag == "").all()
 
 
 def test_shards_of_another_catalogue_are_refused(tmp_path):

@@ -52,6 +52,18 @@ def test_a_picture_has_nothing_to_choose(tmp_path, capsys):
     assert "there is no such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("crop", ["0", "1.5", "-1"])
+def test_a_share_that_is_none(tmp_path, capsys, crop):
+    path = write_jpeg(tmp_path / "a.jpg", side=64)
+    assert main(["show", str(path), "--crop", crop, "--output", str(tmp_path / "sheet.png")]) == 1
+    assert f"--crop is {float(crop):g}: give a share of the side" in capsys.readouterr().err
+
+
+def test_an_overlay_that_is_not_there(tmp_path, capsys):
+    assert main(["show", str(tmp_path / "a.jpg"), "--configfile", str(tmp_path / "nix.yaml")]) == 1
+    assert "nix.yaml" in capsys.readouterr().err
+
+
 def test_any_number_of_bands_makes_three_colours():
     assert mix_bands(["V"]) == {colour: {"V": 1.0} for colour in ("blue", "green", "red")}
     assert mix_bands(["g", "i"])["green"] == {"g": 0.5, "i": 0.5}

@@ -1,6 +1,7 @@
 """Sky groups and splits against positions and counts checked by hand."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,9 @@ def test_sdss_objid_bits():
     assert sdss_fields(ids).tolist() == [0, 0, 1, 2, 0]
 
 
-@pytest.mark.parametrize("name", ["galaxy_1", "5.87E+17", "-1", str(2**63), "", "9" * 19, "9" * 30])
+@pytest.mark.parametrize(
+    "name", ["galaxy_1", "5.87E+17", "-1", str(2**63), "", "9" * 19, "9" * 30, "17", "39627788403084375"]
+)
 def test_ids_that_are_no_objid(name):
     assert sdss_fields(["587722952767439450", name, "587722952767439451"]).tolist() == [0, -1, 0]
 
@@ -174,6 +177,31 @@ def test_published_splits_are_kept_and_leave_no_validation_empty():
     assert splits[99] == "train"
 
 
+def test_what_is_published_to_be_trained_on_is_never_judged():
+    # No validation is published, so some of train is lent; but never to test, whatever test lacks.
+    labels, given = np.tile([0, 1], 50), ["train"] * 50 + [""] * 50
+    splits = split(labels, np.arange(100), given)
+    assert set(splits[:50]) == {"train", "validation"}
+    assert set(splits[50:]) == set(SPLITS)
+    # One that shares its group with a test galaxy is left out.
+    given = ["train", "test", *["train"] * 30, *["test"] * 10]
+    assert split(np.zeros(42, int), np.array([0, 0, *range(1, 41)]), given)[:2].tolist() == ["", "test"]
+    # A class that the published test lacks.
+    labels = np.array([0] * 30 + [1] * 10 + [0] * 10)
+    with pytest.raises(GalaxAlignError, match="class 'class 1' has 10 galaxies in 10 groups, too few"):
+        split(labels, np.arange(50), ["train"] * 40 + ["test"] * 10)
+
+
+def test_many_galaxies_at_one_position_are_no_many_pairs():
+    ra = np.concatenate([np.zeros(20000), [0.001, 5.0]])
+    tracemalloc.start()
+    groups = sky_groups(ra, np.zeros(20002), 60)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert groups.tolist() == [0] * 20001 + [1]
+    assert peak < 2**26
+
+
 def test_what_a_published_split_would_leak_is_left_out():
     # Galaxy 0 is trained on, 1 and 2 of its group tuned on and tested; 3 is alone.
     given = ["train", "validation", "test", "train", *(["train", "validation", "test"] * 4)]
@@ -207,7 +235,8 @@ def test_no_pair_stands_across_splits(seed, number, radius, published, rare):
     both = (splits[:, None] != "") & (splits != "")
     assert (splits[:, None] == splits)[near & both].all()
     for own, kept in zip(given, splits, strict=True):
-        assert kept in ("", own) or not own or (own == "train" and "validation" not in given)
+        assert kept in ("", own) or not own or (own, kept) == ("train", "validation")
+        assert kept != "validation" or own != "train" or "validation" not in given
     assert {str(kept) for kept in splits[labels >= 0]} >= set(SPLITS)
 
 

@@ -78,10 +78,28 @@ def test_a_compound_data_set_of_hdf5(tmp_path):
         file["group/catalogue"] = rows
         file["group/dec"] = [3.0, 4.0]
     table = open_table(tmp_path / "t.h5")
-    assert table.names == ("id", "ra", "group/dec")
+    assert sorted(table.names) == ["group/dec", "id", "ra"]
     cells = table.read(["id", "ra", "group/dec"])
     assert texts(cells["id"]).tolist() == [str(IDS[0]), str(IDS[1])]
     assert cells["ra"].tolist() == [1.5, 2.5]
+
+
+def test_tables_of_hdf5_are_not_mixed(tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        for name, field, values in (("a", "label", [3, 1]), ("b", "ra", [1.0, 3.0])):
+            file[name] = np.array(list(zip([1, 2], values, strict=True)), [("id", "i8"), (field, "f8")])
+    assert open_table(tmp_path / "t.h5").names == ("a/id", "a/label", "b/id", "b/ra")
+    assert open_table(tmp_path / "t.h5").read(["a/id", "a/label"])["a/label"].tolist() == [3, 1]
+
+
+def test_masked_cells_of_hdf5_are_empty(tmp_path):
+    table = Table({"id": [1, 2], "ra": [150.0, 151.0]}, masked=True)
+    table["ra"].mask = [True, False]
+    table.write(tmp_path / "t.h5", path="t", serialize_meta=True)
+    found = open_table(tmp_path / "t.h5")
+    assert {"id", "ra"} <= set(found.names)
+    assert "ra.mask" not in found.names
+    np.testing.assert_array_equal(found.read(["ra"])["ra"], [np.nan, 151.0])
 
 
 def test_columns_of_hdf5_that_differ_in_length(tmp_path):
@@ -144,12 +162,15 @@ def test_texts_of_cells_of_every_type():
     mixed = pd.Series([7, "007", 7.0, None, b"x ", 1.5, np.nan, IDS[0]], dtype=object)
     assert texts(mixed).tolist() == ["7", "007", "7", "", "x", "1.5", "", str(IDS[0])]
     assert texts(pd.Series([1.0, 0.1, np.nan, 1e300, -0.0])).tolist() == ["1", "0.1", "", "1e+300", "0"]
+    assert texts(pd.Series([0.1, 17], dtype=np.float32)).tolist() == ["0.1", "17"]
     assert texts(pd.Series([True, False])).tolist() == ["True", "False"]
     assert texts(pd.Series([" a ", "b"], dtype=str)).tolist() == ["a", "b"]
     assert texts(pd.Series(np.array([2**64 - 1], np.uint64))).tolist() == [str(2**64 - 1)]
 
 
-def test_floats_beyond_2_to_the_53_have_lost_digits():
+def test_floats_that_skip_numbers_have_lost_digits():
+    assert loses_digits(pd.Series([2.0**24 + 2], dtype=np.float32))
+    assert not loses_digits(pd.Series([2.0**24], dtype=np.float32))
     assert loses_digits(pd.Series([float(IDS[0]), np.nan]))
     assert loses_digits(pd.Series(["a", float(IDS[0])], dtype=object))
     assert not loses_digits(pd.Series([2.0**53, -(2.0**53)]))
@@ -176,6 +197,7 @@ def test_numbers_empty_cells_and_nonsense():
         ("\u22120:30:00", "dec", -0.5),
         ("+01d30'36\"", "dec", 1.51),
         ("01 30 36", "dec", 1.51),
+        ("01h30m36s", "dec", 1.51),
         ("-90", "dec", -90.0),
         ("-12.5", "ra", 347.5),
         ("360", "ra", 360.0),

@@ -1,0 +1,44 @@
+"""Which plane of a cube is of which band."""
+
+from collections.abc import Sequence
+
+from galaxalign.data.flags import BadImage
+
+
+def band_names(text: str) -> tuple[str, ...]:
+    """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
+    words = text.replace(",", " ").split()
+    return tuple(words) if len(words) > 1 else tuple("".join(words))
+
+
+def find_planes(
+    path: str, count: int, said: Sequence[str], cube_bands: Sequence[str], bands: Sequence[str]
+) -> list[int]:
+    """The planes of the wanted bands.
+
+    Parameters
+    ----------
+    path
+        Of the cube.
+    count
+        Its planes.
+    said
+        Their names in its ``BANDS`` header, or none.
+    cube_bands
+        Their names where it has no such header; one plane without a name can but be the one band that is wanted.
+    bands
+        Those wanted.
+
+    Raises
+    ------
+    BadImage
+        missing_band.
+    """
+    names = tuple(said) or (tuple(bands) if len(bands) == count == 1 else tuple(cube_bands))
+    if len(names) != count:
+        source = "its BANDS header" if said else "data.bands"
+        raise BadImage("missing_band", f"{path} has {count} planes, {source} names {len(names)} ({', '.join(names)})")
+    for band in bands:
+        if band not in names:
+            raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}")
+    return [names.index(band) for band in bands]
