@@ -21,7 +21,7 @@ from galaxalign.evaluate.metrics import confusion, macro_f1
 
 RESULTS = Path("results")
 PAGE = Path("docs/results.md")
-COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/ten_and_fifty_labels.yaml"
+COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/measured.yaml"
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
     "gz2": ("Galaxy Zoo 2", COMMAND.format("gz2")),

@@ -35,7 +35,7 @@ def test_default_configuration_is_complete(config):
 def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, overlay, monkeypatch, tmp_path):
     monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
     # A short form of another overlay goes over it.
-    names = ["few_labels.yaml", overlay] if overlay == "ten_and_fifty_labels.yaml" else [overlay]
+    names = ["few_labels.yaml", overlay] if overlay == "measured.yaml" else [overlay]
     merged = config
     for name in names:
         merged = merge(merged, yaml.safe_load((ROOT / "config" / name).read_text()))
