@@ -34,8 +34,8 @@ def test_default_configuration_is_complete(config):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, overlay, monkeypatch, tmp_path):
     monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
-    # A short form of another overlay goes over it.
-    names = ["few_labels.yaml", overlay] if overlay == "measured.yaml" else [overlay]
+    # Two go over another.
+    names = ["few_labels.yaml", overlay] if overlay in ("measured.yaml", "votes_and_matching.yaml") else [overlay]
     merged = config
     for name in names:
         merged = merge(merged, yaml.safe_load((ROOT / "config" / name).read_text()))
