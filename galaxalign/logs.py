@@ -62,6 +62,8 @@ def progress(items: Iterable[T], *, total: int, what: str, unit: str, each: int 
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            rate = each * done / (now - start)
-            left = (total - each * done) / rate
-            logger.info("%s: %d of %d %s, %.1f %s/s, %.0f s left", what, each * done, total, unit, rate, unit, left)
+            # The last item may stand for fewer.
+            units = min(each * done, total)
+            rate = units / (now - start)
+            left = (total - units) / rate
+            logger.info("%s: %d of %d %s, %.1f %s/s, %.0f s left", what, units, total, unit, rate, unit, left)

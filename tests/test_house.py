@@ -56,6 +56,12 @@ def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         assert list(progress(range(3), total=3, what="images", unit="galaxies")) == [0, 1, 2]
     assert "images: 3 of 3 galaxies" in caplog.text
+    # The last of several blocks may be a smaller one.
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        list(progress(range(2), total=45, what="images", unit="galaxies", each=32))
+    assert caplog.messages[-1].startswith("images: 45 of 45 galaxies")
+    assert caplog.messages[-1].endswith(" 0 s left")
 
 
 def test_progress_draws_a_bar_on_a_terminal():

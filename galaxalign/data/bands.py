@@ -37,7 +37,9 @@ def find_planes(
     names = tuple(said) or (tuple(bands) if len(bands) == count == 1 else tuple(cube_bands))
     if len(names) != count:
         source = "its BANDS header" if said else "data.bands"
-        raise BadImage("missing_band", f"{path} has {count} planes, {source} names {len(names)} ({', '.join(names)})")
+        planes = f"{count} plane{'s' * (count != 1)}"
+        reason = f"{path} has {planes}, {source} names {len(names)} ({', '.join(names)})"
+        raise BadImage("missing_band", reason)
     for band in bands:
         if band not in names:
             raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}")

@@ -88,6 +88,8 @@ def read_image(
         planes = read_fits(readable(Path(path)), layout, bands)
         if layout.image == "bands":
             return _stack(source, bands, [_single(path, plane) for plane in planes])
+        if layout.image == "first":
+            _check_name(path, planes[0], cube_bands, bands)
         return _choose(path, planes[0], cube_bands, bands)
     if path.lower().endswith(PICTURES):
         return read_picture(readable(Path(path)))
@@ -100,6 +102,15 @@ def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[st
 
     cutout = read_cut(path, parse_cut(row), cube_bands, bands, layout)
     return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
+
+
+def _check_name(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> None:
+    """Refuse the first image of a file where its extension is named like a band that is not wanted."""
+    named = str(planes.header.get("EXTNAME", "")).strip().lower()
+    known, wanted = ({band.lower() for band in some} for some in (cube_bands, bands))
+    if len(planes.values) == 1 and not planes.bands and named in known - wanted:
+        reason = f"the first image of {path} is of band {named}, not {bands[0]}: say data.fits.image: bands"
+        raise BadImage("missing_band", reason)
 
 
 def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:

@@ -10,6 +10,18 @@ import pandas as pd
 from galaxalign.data.flags import MEANINGS
 from galaxalign.errors import GalaxAlignError
 
+# What mends the flags that files are seldom to blame for.
+CURES = {
+    "missing_band": "name the bands of the files in data.bands (or say data.fits.image: bands), and those of the "
+    "colours in data.stretch.colours, where a weight of 0 takes a default band out",
+    "missing_extension": "correct data.fits",
+    "outside_root": "name as root the folder that holds the files once links are followed",
+    "outside": "leave those galaxies out of the catalogue, or add tiles",
+    "saturated": "choose data.stretch for this flux (python -m galaxalign.data show FILE)",
+    "faint": "choose data.stretch for this flux (python -m galaxalign.data show FILE), or lower "
+    "data.quality.min_signal",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reject:
@@ -35,7 +47,7 @@ def check_rejected(rejects: Sequence[Reject], total: int, max_rejected: float, t
     return GalaxAlignError(
         f"{len(rejects)} of {total} galaxies were rejected ({others}), data.max_rejected allows "
         f"{100 * max_rejected:g} %; the worst is {worst}, {MEANINGS[worst]}: {'; '.join(first)}; "
-        f"mend the files listed in {table}, or raise data.max_rejected"
+        f"{CURES.get(worst, 'mend the files')}, or raise data.max_rejected; all are listed in {table}"
     )
 
 

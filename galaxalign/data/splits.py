@@ -248,9 +248,10 @@ def _movable(counts: NDArray[np.int64], taken: NDArray[np.int64], groups: NDArra
 
 
 def _too_few(counts: NDArray[np.int64], label: int, required: Sequence[int], classes: Sequence[str]) -> GalaxAlignError:
-    galaxies, groups = counts[:, label].sum(), (counts[:, label] > 0).sum()
+    galaxies, groups = int(counts[:, label].sum()), int((counts[:, label] > 0).sum())
     names = ", ".join(SPLITS[split] for split in required)
     return GalaxAlignError(
-        f"class {classes[label]!r} has {galaxies} galaxies in {groups} groups, too few to be in each of {names}: "
-        "add galaxies, merge or remove the class in the class sheet, or set a fraction of data.split to 0"
+        f"class {classes[label]!r} has {galaxies} galaxies in {groups} group{'s' * (groups != 1)}, too few to be in "
+        f"each of {names}: add galaxies, merge or remove the class in the class sheet, set a fraction of data.split to "
+        "0, or make groups smaller (data.split.radius, group_by)"
     )

@@ -23,11 +23,16 @@ def examples_of(store: Store, label: int, generator: np.random.Generator) -> NDA
 
 @styled
 def galaxy_plate(store: Store, *, seed: int) -> Figure:
-    """Ten galaxies of each class, drawn at random, beside its name and its number by split."""
+    """Ten galaxies of each class, drawn at random, beside its name and its number by split.
+
+    Where no galaxy has a class, as many are drawn as a class has in two rows.
+    """
     left = 1.5
+    good = store.flag == ""
+    if not (good & (store.label >= 0)).any():
+        return _unlabelled_plate(store, seed)
     figure, panels = plate(len(store.classes), EXAMPLES, width=PAGE, left=left, bottom=0.15)
     generator = np.random.default_rng(seed)
-    good = store.flag == ""
     without = int((good & (store.label < 0)).sum())
     if without:
         figure.text(0.01, 0.01, f"{without} galaxies without a class are not shown", fontsize=SMALL, va="bottom")
@@ -38,6 +43,15 @@ def galaxy_plate(store: Store, *, seed: int) -> Figure:
         splits = store.split[good & (store.label == index)]
         counts = [str((splits == split).sum()) for split in ("train", "validation", "test")]
         name_row(row[0], f"{wrap(name, left - 0.1, MEDIUM)}\n{len(splits)}: {' + '.join(counts)}", size=MEDIUM)
+    return figure
+
+
+def _unlabelled_plate(store: Store, seed: int) -> Figure:
+    figure, panels = plate(2, EXAMPLES, width=PAGE, bottom=0.15)
+    rows = examples_of(store, -1, np.random.default_rng(seed))
+    for panel, picture in zip(panels.flat, store.pictures(rows[: panels.size]), strict=False):
+        show(panel, picture)
+    figure.text(0.01, 0.01, f"{len(rows)} galaxies, none with a class", fontsize=SMALL, va="bottom")
     return figure
 
 

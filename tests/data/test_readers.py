@@ -117,6 +117,14 @@ def test_a_turn_spelled_as_before_the_standard(tmp_path):
     assert np.array_equal(right, flux[::-1, ::-1])
 
 
+def test_the_first_image_is_not_taken_for_another_band(tmp_path):
+    images = [fits.ImageHDU(noise(8, 8, seed=place), name=band) for place, band in enumerate(("g", "r"))]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "a.fits")
+    with pytest.raises(BadImage, match=r"is of band g, not r: say data\.fits\.image: bands"):
+        read(tmp_path / "a.fits", bands=("r",))
+    assert np.array_equal(read(tmp_path / "a.fits", bands=("g",)).values[0], noise(8, 8, seed=0)[::-1])
+
+
 def test_what_stands_behind_the_name_of_a_file_is_not_ignored(tmp_path):
     path = write_jpeg(tmp_path / "a.jpg")
     assert flag_of(f"{path}#2") == "unreadable"

@@ -1,6 +1,7 @@
 """Every figure drawn from synthetic results: what it must show, and that nothing lies outside or overlaps."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -127,6 +128,13 @@ def test_galaxy_plate_counts_every_class(store):
     words_of(figure)
     assert pictures(figure) == 10 * len(NAMES)
     assert said(figure).count("50: 26 + 12 + 12") == len(NAMES)
+
+
+def test_galaxies_without_any_class_are_drawn_too(store):
+    figure = galaxy_plate(replace(store, label=np.full_like(store.label, -1)), seed=0)
+    words_of(figure)
+    assert pictures(figure) == 20
+    assert "200 galaxies, none with a class" in said(figure)
 
 
 def test_reject_plate_with_and_without_rejects(folder, store):
