@@ -148,8 +148,10 @@ def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]"
 def _angles(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> "pd.Series[Any]":
     """Numbers in the wanted unit, if the file states another; texts, and numbers without a known unit, as they are."""
     stated = catalogue.units.get(str(column.name), "")
+    if not stated or not pd.api.types.is_numeric_dtype(column.dtype):
+        return column
     try:
-        unit = Unit(stated) if pd.api.types.is_numeric_dtype(column.dtype) and stated else Unit(wanted)
+        unit = Unit(stated)
     except ValueError:
         return column
     try:

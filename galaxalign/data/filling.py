@@ -65,11 +65,10 @@ def fill(
     """
     sources, flags, reasons = (list(galaxies[column]) for column in ("source", "flag", "reason"))
     maker = Maker(recipe=recipe, max_blank=max_blank, part=unfinished.part, records=unfinished.records)
-    for file in kept_files(kept, name):
-        if file.path.name == name:
-            file.adopt(keys, unfinished)
-        # That of this name comes first.
-        break
+    # That of this name comes first.
+    first = next(kept_files(kept, name), None)
+    if first is not None and first.path.name == name:
+        first.adopt(keys, unfinished)
     done, checksums = unfinished.begin(keys, recipe.size)
     for file in kept_files(kept, name):
         if done.all():

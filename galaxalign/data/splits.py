@@ -34,11 +34,11 @@ def sky_groups(ra: NDArray[np.float64], dec: NDArray[np.float64], radius: float)
     Number of each galaxy's group, from 0 in the order of first appearance.
     """
     # Of equal positions one stands for all, or ten thousand rows at 0, 0 would be fifty million pairs.
-    _, one, place = np.unique(np.column_stack([ra, dec]), axis=0, return_index=True, return_inverse=True)
+    _, one, place = np.unique(ra + 1j * dec, return_index=True, return_inverse=True, equal_nan=False)
     first, second = neighbours(ra[one], dec[one], radius)
     links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(one), len(one)))
     _, groups = connected_components(links, directed=False)
-    return renumber(groups[place.ravel()])
+    return renumber(groups[place])
 
 
 def neighbours(

@@ -184,21 +184,18 @@ def _read_votable(path: Path) -> AstropyTable:
 
 
 def _open_hdf5(path: Path) -> Table:
-    columns: dict[str, tuple[str, str | None]] = {}
-    compound: dict[str, list[str]] = {}
+    found: list[tuple[str, str | None]] = []
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 1:
-            if item.dtype.names is None:
-                columns[name] = (name, None)
-            else:
-                compound[name] = [part for part in item.dtype.names if item.dtype[part].shape == ()]
+            parts = item.dtype.names or [None]
+            found.extend((name, part) for part in parts if part is None or item.dtype[part].shape == ())
 
     with _bounded_memory(path), h5py.File(path, "r") as file:
         file.visititems(visit)
-    for data, fields in compound.items():
-        # Rows of several tables are not the same galaxies.
-        columns |= {f"{data}/{name}" if len(compound) > 1 else name: (data, name) for name in fields}
+    # Rows of several tables are not the same galaxies.
+    several = len({data for data, part in found if part is not None}) > 1
+    columns = {(data if part is None else f"{data}/{part}" if several else part): (data, part) for data, part in found}
     names = [name for name in columns if not (name.endswith(MASK) and name.removesuffix(MASK) in columns)]
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def examples_of(store: Store, label: int, generator: np.random.Generator) -> NDA
 def galaxy_plate(store: Store, *, seed: int) -> Figure:
     """Ten galaxies of each class, drawn at random, beside its name and its number by split.
 
-    Where no galaxy has a class, as many are drawn as a class has in two rows.
+    Where no galaxy has a class, two rows of ten are drawn of all.
     """
     left = 1.5
     good = store.flag == ""

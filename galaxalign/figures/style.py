@@ -61,18 +61,20 @@ styled = matplotlib.rc_context(STYLE)
 
 # Mean widths of a letter of prose and of a digit or letter of a name, over the size of the type.
 LETTER, DIGIT = 0.44, 0.52
+# Stands for the words or letters of a text that is cut to fit.
+LEFT_OUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def wrap(text: str, inches: float, points: float, lines: int | None = None) -> str:
     """`text` in lines that fit a width, in type of a size; what is longer than so many lines is cut with a mark."""
     letters = max(4, int(inches * 72 / (points * LETTER)))
-    return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …"))
+    return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=f" {LEFT_OUT}"))
 
 
 def shorten(name: str, inches: float, points: float = SMALL) -> str:
     """The end of a name that fits a width: what tells files of one folder apart stands there."""
     letters = max(4, int(inches * 72 / (points * DIGIT)))
-    return name if len(name) <= letters else "…" + name[1 - letters :]
+    return name if len(name) <= letters else LEFT_OUT + name[1 - letters :]
 
 
 def class_color(index: int) -> str:

@@ -36,6 +36,8 @@ def test_friends_of_friends():
     dec = np.array([0.0, 0.0, 40 / 3600, 80 / 3600, 0.0])
     assert sky_groups(ra, dec, 60).tolist() == [0, 1, 0, 0, 2]
     assert sky_groups(ra, dec, 39).tolist() == [0, 1, 2, 3, 4]
+    # Two that have none are no neighbours.
+    assert sky_groups(np.full(2, np.nan), np.full(2, np.nan), 60).tolist() == [0, 1]
 
 
 def test_groups_cross_ra_0_and_the_pole():

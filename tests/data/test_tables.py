@@ -78,7 +78,7 @@ def test_a_compound_data_set_of_hdf5(tmp_path):
         file["group/catalogue"] = rows
         file["group/dec"] = [3.0, 4.0]
     table = open_table(tmp_path / "t.h5")
-    assert sorted(table.names) == ["group/dec", "id", "ra"]
+    assert table.names == ("id", "ra", "group/dec")
     cells = table.read(["id", "ra", "group/dec"])
     assert texts(cells["id"]).tolist() == [str(IDS[0]), str(IDS[1])]
     assert cells["ra"].tolist() == [1.5, 2.5]
