@@ -23,7 +23,7 @@ MEANINGS = {
     "outside": "no tile holds any of the galaxy's cutout",
     "no_size": "the catalogue gives it no size, which its field of view is a multiple of",
     "constant": "every pixel has the same value, in the picture or in one of its bands",
-    "saturated": "more than data.quality.max_saturated of the middle is as bright as can be (or the stretch misfits)",
+    "saturated": "more than data.quality.max_saturated of the pixels around the middle are as bright as they can be",
     "faint": "nothing in the picture stands out from its noise by data.quality.min_signal (or the stretch misfits)",
     "off_centre": "no source lies within data.quality.max_offset of the side from the middle",
 }

@@ -9,13 +9,10 @@ from numpy.typing import NDArray
 
 from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
-from galaxalign.data.quality import LENIENT, Quality, judge, measure_flux, measure_picture, share_of_white
+from galaxalign.data.quality import LENIENT, Quality, judge, measure_flux, measure_picture
 from galaxalign.data.readers import Flux, read_image
 from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import Stretch, to_rgb
-
-# The stretch whose galaxies have white centres however well it fits.
-WHITENS = "zscale"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +104,6 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
         flux = np.ascontiguousarray(crop_centre(image.values.transpose(1, 2, 0), recipe.crop).transpose(2, 0, 1))
         flux = flux.astype(np.float32, copy=False)
         coverage, pixels = measure_flux(flux), to_rgb(flux, image.bands, recipe.stretch)
-        if recipe.stretch.name != WHITENS:
-            coverage = replace(coverage, saturated=max(coverage.saturated, share_of_white(pixels)))
         if image.outside is not None:
             beyond = float(crop_centre(image.outside, recipe.crop).mean())
             coverage = replace(coverage, edge=max(coverage.edge, beyond))

@@ -96,23 +96,19 @@ def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
 
     Single black pixels say nothing: the dark sky of an SDSS picture has up to a fifth of them.
     """
+    height, width = pixels.shape[:2]
     rows = _vary(pixels)
     columns = _vary(pixels.transpose(1, 0, 2))
+    middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    bright = middle[middle[:, :, 1] >= WHITE]
+    white = np.count_nonzero(bright.min(axis=1) >= WHITE) / (middle.shape[0] * middle.shape[1])
     lowest, highest = int(pixels.min()), int(pixels.max())
     return Coverage(
         blank=1 - rows.mean() * columns.mean(),
         edge=_beyond_lines(rows, columns),
-        saturated=share_of_white(pixels),
+        saturated=white,
         constant=float(lowest) if lowest == highest != 0 else None,
     )
-
-
-def share_of_white(pixels: NDArray[np.uint8]) -> float:
-    """Of the middle, half of the side, of a picture (H, W, 3)."""
-    height, width = pixels.shape[:2]
-    middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    bright = middle[middle[:, :, 1] >= WHITE]
-    return float(np.count_nonzero(bright.min(axis=1) >= WHITE) / (middle.shape[0] * middle.shape[1]))
 
 
 def _vary(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -17,7 +17,6 @@ CURES = {
     "missing_extension": "correct data.fits",
     "outside_root": "name as root the folder that holds the files once links are followed",
     "outside": "leave those galaxies out of the catalogue, or add tiles",
-    "saturated": "choose data.stretch for this flux (python -m galaxalign.data show FILE)",
     "faint": "choose data.stretch for this flux (python -m galaxalign.data show FILE), or lower "
     "data.quality.min_signal",
 }

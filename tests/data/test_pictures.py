@@ -12,7 +12,6 @@ from galaxalign.data.pictures import ImageRecipe, make_picture
 from galaxalign.data.quality import LENIENT, Quality, find_source, measure_flux, measure_picture
 from galaxalign.data.raster import read_picture
 from galaxalign.data.resizing import resize
-from galaxalign.data.rgb import Stretch
 from tests.conftest import ROOT
 from tests.data.synthetic_images import RECIPE, STRETCH, noise, write_cube
 
@@ -211,16 +210,6 @@ def test_a_saturated_star(tmp_path):
         pixels[disk] = 255
         assert measure_picture(pixels).saturated == pytest.approx(np.pi * radius**2 / 64**2, rel=0.05)
         assert flag_of(tmp_path, pixels) == flag
-
-
-def test_flux_that_the_stretch_makes_white(tmp_path):
-    flux = noise(3, 64, 64)
-    flux[:, 20:44, 20:44] += 500 + noise(3, 24, 24, seed=1)
-    path = write_cube(tmp_path / "a.fits", flux)
-    for name, flag in (("legacy_survey", "saturated"), ("zscale", "")):
-        stretch = Stretch.from_dict(STRETCH | {"name": name})
-        strict = replace(RECIPE, stretch=stretch, quality=replace(LENIENT, max_saturated=0.1))
-        assert make_picture(str(path), strict, 0.2).flag == flag
 
 
 def test_a_detector_s_full_well(tmp_path):
