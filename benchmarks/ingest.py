@@ -37,7 +37,8 @@ def main() -> None:
     skipped: dict[str, str] = {}
     settings: dict[str, Any] = {"FITS": f"{FITS_CUTOUTS} cutouts of 3 x {SIDE} x {SIDE} 32-bit numbers, made here"}
     with tempfile.TemporaryDirectory() as folder:
-        recipe = merge(CONFIG["data"], {"stretch": {"name": "lupton"}})
+        # astropy's own numbers. A smaller stretch lifts pixels that have light or none by the last digit of a sum.
+        recipe = merge(CONFIG["data"], {"stretch": {"name": "lupton", "lupton": {"stretch": 5}}})
         sources = {"FITS": (_write_cutouts(Path(folder)), recipe)}
         # Its default is set where settings are read.
         jpegs = Path(os.environ["GALAXALIGN_REAL_DATA"]).resolve() / "gz1"
