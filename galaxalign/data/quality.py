@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 CELLS = 32
 # A cell's noise is at least this, in grey levels: a black sky has none, but JPEG has steps.
 LEAST_NOISE = 1.0
+# So many numbers of 8 bits sum to 16.
+SHORT = 257
 # A channel of 8 bits so near its end is as bright as JPEG leaves white.
 WHITE = 250
-# Of a row or a column so many pixels apart are looked at, before all are.
-STRIDE = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,22 +101,27 @@ def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
     rows = _vary(pixels)
     columns = _vary(pixels.transpose(1, 0, 2))
     middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    bright = middle[middle[:, :, 1] >= WHITE]
-    white = np.count_nonzero(bright.min(axis=1) >= WHITE) / (middle.shape[0] * middle.shape[1])
-    lowest, highest = int(pixels.min()), int(pixels.max())
+    white = np.count_nonzero((middle >= WHITE).all(axis=2)) if middle.max() >= WHITE else 0
+    saturated = white / (middle.shape[0] * middle.shape[1])
+    if rows.all() and columns.all():
+        return Coverage(blank=0.0, edge=0.0, saturated=saturated, constant=None)
+    grey = not rows.any() and not columns.any() and pixels[0, 0].min() == pixels[0, 0].max() != 0
     return Coverage(
         blank=1 - rows.mean() * columns.mean(),
         edge=_beyond_lines(rows, columns),
-        saturated=white,
-        constant=float(lowest) if lowest == highest != 0 else None,
+        saturated=saturated,
+        constant=float(pixels[0, 0, 0]) if grey else None,
     )
 
 
 def _vary(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether each line (the first axis) has more than one colour."""
-    vary: NDArray[np.bool_] = (pixels[:, STRIDE::STRIDE] != pixels[:, :1]).any(axis=(1, 2))
+    first, width = pixels[:, 0], pixels.shape[1]
+    differ = (pixels[:, width // 3] != first) | (pixels[:, 2 * width // 3] != first)
+    vary: NDArray[np.bool_] = differ[:, 0] | differ[:, 1] | differ[:, 2]
+    # Few look the same at these places.
     for line in np.flatnonzero(~vary):
-        vary[line] = (pixels[line] != pixels[line, :1]).any()
+        vary[line] = (pixels[line] != first[line]).any()
     return vary
 
 
@@ -154,17 +160,24 @@ def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, f
     used = side * step
     start = (len(picture) - used) // 2
     inner = picture[start : start + used, start : start + used]
-    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.uint32)
-    cells = np.add.reduceat(rows, np.arange(0, used * 3, step * 3), axis=1) / np.float64(3 * step * step)
-    steps = np.abs(cells[:, 1:] - cells[:, :-1])
-    noise = max(LEAST_NOISE, 1.4826 * _median(steps) / math.sqrt(2))
-    signal = (cells - _median(cells)) / noise
-    y, x = np.nonzero(signal >= min_signal)
-    nearest = np.hypot(y - (side - 1) / 2, x - (side - 1) / 2).min(initial=math.inf) / side
-    return float(signal.max()), float(nearest)
+    # Sums of the numbers of a cell, not their means: all below is in their unit.
+    rows = inner.reshape(side, step, used * 3).sum(axis=1, dtype=np.uint16 if step <= SHORT else np.uint32)
+    cells = (rows.astype(np.float32).reshape(-1, step * 3) @ np.ones(step * 3, np.float32)).reshape(side, side)
+    sky = _median(cells)
+    noise = max(LEAST_NOISE * 3 * step**2, 1.4826 * _median(np.abs(cells[:, 1:] - cells[:, :-1])) / math.sqrt(2))
+    sources = cells >= sky + min_signal * noise
+    return (float(cells.max()) - sky) / noise, float(_distances(side)[sources].min(initial=math.inf))
 
 
-def _median(values: NDArray[np.float64]) -> float:
+@lru_cache(maxsize=8)
+def _distances(side: int) -> NDArray[np.float64]:
+    """Of each cell from the middle, as shares of the side, (side, side)."""
+    places = (np.arange(side) - (side - 1) / 2) / side
+    distances: NDArray[np.float64] = np.hypot(places[:, None], places)
+    return distances
+
+
+def _median(values: NDArray[np.float32]) -> float:
     """The median, without the care that `numpy.median` takes of values that are not a number."""
     low, high = (values.size - 1) // 2, values.size // 2
     ordered = np.partition(values, (low, high), axis=None)

@@ -1,4 +1,4 @@
-"""Pictures at another size, as Pillow's bicubic filter makes them, in half the time."""
+"""Pictures at another size, as Pillow's bicubic filter makes them, in a third of the time."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,46 +8,44 @@ from numpy.typing import NDArray
 
 # Keys' cubic (1981, IEEE Trans. ASSP 29, 1153), as Pillow has it.
 CUBIC = -0.5
-# Pixels of the result that are made at a time, each from the few of the original that it depends on.
-TOGETHER = 8
+# Pixels of the result that are made at a time, each from the few of the original that it depends on: of a row of
+# three colours, and of a column, as many as processors turn fastest.
+OF_ROWS, OF_COLUMNS = 5, 8
 
 
 @dataclass(frozen=True)
 class Band:
-    """Pixels `made` of a line of the result are `weights` (made, used) times the pixels `used` of the original."""
+    """Numbers `made` of a line of the result are the numbers `used` of the original times `weights` (used, made)."""
 
     made: slice
     used: slice
     weights: NDArray[np.float32]
 
 
-@lru_cache(maxsize=64)
-def _bands(side: int, size: int) -> tuple[Band, ...]:
-    """How `size` pixels come from `side`; the filter is wider than Keys' where it shrinks."""
+@lru_cache(maxsize=128)
+def _bands(side: int, size: int, together: int, colours: int) -> tuple[Band, ...]:
+    """How lines of `size` pixels, each of so many numbers, come from lines of `side`.
+
+    The filter is wider than Keys' where it shrinks.
+    """
     scale = max(side / size, 1.0)
-    middles = (np.arange(size)[:, None] + 0.5) * side / size
+    middles = (np.arange(size) + 0.5) * side / size
     first = np.maximum(0, (middles - 2 * scale + 0.5).astype(int))
     last = np.minimum(side, (middles + 2 * scale + 0.5).astype(int))
-    places = np.arange(side)[None]
+    places = np.arange(side)[:, None]
     x = np.abs(places + 0.5 - middles) / scale
     near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * CUBIC
     weights = np.where(x < 1, near, np.where(x < 2, far, 0)) * ((places >= first) & (places < last))
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = (weights / weights.sum(axis=0)).astype(np.float32)
     bands = []
-    for start in range(0, size, TOGETHER):
-        made = slice(start, min(start + TOGETHER, size))
-        used = slice(int(first[made].min()), int(last[made].max()))
-        bands.append(Band(made, used, np.ascontiguousarray(weights[made, used])))
+    for start in range(0, size, together):
+        stop = min(start + together, size)
+        low, high = int(first[start:stop].min()), int(last[start:stop].max())
+        of_each = np.kron(weights[low:high, start:stop], np.eye(colours, dtype=np.float32))
+        made, used = slice(start * colours, stop * colours), slice(low * colours, high * colours)
+        bands.append(Band(made, used, of_each))
     return tuple(bands)
-
-
-def _along_first(lines: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Lines (side, N) at another size along their first axis, (size, N)."""
-    made = np.empty((size, lines.shape[1]), np.float32)
-    for band in _bands(len(lines), size):
-        np.matmul(band.weights, lines[band.used], out=made[band.made])
-    return made
 
 
 def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -59,11 +57,16 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     side = len(pixels)
     if side == size:
         return np.ascontiguousarray(pixels)
-    # Columns first, a colour after the other, which is the order that processors turn fastest.
-    columns = _along_first(pixels.transpose(1, 2, 0).reshape(side, -1).astype(np.float32), size)
+    # Rows with their colours as they lie, so that nothing is transposed: that would take as long as a pass.
+    lines = np.ascontiguousarray(pixels).astype(np.float32).reshape(side, -1)
+    narrow = np.empty((side, size * 3), np.float32)
+    for band in _bands(side, size, OF_ROWS, 3):
+        np.matmul(lines[:, band.used], band.weights, out=narrow[:, band.made])
     # Light that overshoots in one pass is cut before the other, as 8 bits would.
-    np.clip(columns, 0, 255, out=columns)
-    both = _along_first(columns.reshape(size, 3, side).transpose(2, 0, 1).reshape(side, -1), size)
+    np.clip(narrow, 0, 255, out=narrow)
+    both = np.empty((size, size * 3), np.float32)
+    for band in _bands(side, size, OF_COLUMNS, 1):
+        np.matmul(band.weights.T, narrow[band.used], out=both[band.made])
     both += 0.5
     np.clip(both, 0, 255, out=both)
     resized: NDArray[np.uint8] = both.astype(np.uint8).reshape(size, size, 3)
