@@ -18,6 +18,9 @@ from galaxalign.errors import GalaxAlignError, nearest
 
 Settings = dict[str, Any]
 
+# What YAML calls the types of a JSON schema.
+YAML = {"object": "map", "array": "list"}
+
 # Where real galaxies for development lie when the environment does not say.
 os.environ.setdefault("GALAXALIGN_REAL_DATA", "../shared/data")
 
@@ -200,13 +203,15 @@ def _sentence(error: Any, where: str) -> str:
             known = list(error.schema.get("properties", {}))
             unknown = next(name for name in value if name not in known)
             return f"unknown key '{prefix}{unknown}': {nearest(str(unknown), known)}"
-        case "required":
-            missing = next(name for name in rule if name not in value)
-            return f"missing key '{prefix}{missing}': add it, config/config.yaml shows how{cure}"
+        case "required" | "dependentRequired":
+            wanted = rule if error.validator == "required" else [name for key in value for name in rule.get(key, [])]
+            missing = next(name for name in wanted if name not in value)
+            example = "config/README.md" if key.startswith("datasets.") else "config/config.yaml"
+            return f"missing key '{prefix}{missing}': add it, {example} shows how{cure}"
         case "enum":
             return f"'{key}' is {value!r}: it must be one of {', '.join(map(str, rule))}{cure}"
         case "type":
-            wanted = " or ".join(rule) if isinstance(rule, list) else rule
+            wanted = " or ".join(rule) if isinstance(rule, list) else YAML.get(rule, rule)
             hint = ""
             if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
                 hint = (
@@ -217,7 +222,8 @@ def _sentence(error: Any, where: str) -> str:
         case "const":
             return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"
         case "minProperties" | "maxProperties":
-            return f"'{key}' must have exactly one key{cure}"
+            count = "exactly one key" if "maxProperties" in error.schema else "a key"
+            return f"'{key}' must have {count}{cure}"
         case _:
             return f"'{key}' is {value!r}: {error.message}{cure}"
 

@@ -48,6 +48,15 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
         assert set(checked["active"]["datasets"]) <= set(checked["datasets"])
 
 
+TILES = {
+    "path": "a",
+    "columns": {"id": "i", "ra": "r", "dec": "d"},
+    "labels": "none",
+    "tiles": "*.fits",
+    "field": {"arcsec": 60},
+}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -77,17 +86,13 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
         ("datasets/simulated/source", {}, "exactly one key"),
         (
             "datasets/simulated/source",
-            {
-                "tiles": {
-                    "path": "a",
-                    "columns": {"id": "i", "ra": "r"},
-                    "labels": "none",
-                    "tiles": "*.fits",
-                    "field": {},
-                }
-            },
-            "missing key 'datasets.simulated.source.tiles.columns.dec'",
+            {"tiles": TILES | {"columns": {"id": "i", "ra": "r"}}},
+            "missing key 'datasets.simulated.source.tiles.columns.dec': add it, config/README.md shows how",
         ),
+        ("datasets/simulated/source", {"tiles": TILES | {"field": {"times": 2}}}, "missing key"),
+        ("datasets/simulated/source", {"tiles": TILES | {"field": {"times": 2}}}, "tiles.field.smallest'"),
+        ("datasets/simulated/source", {"tiles": TILES | {"field": {}}}, "tiles.field' must have a key (side of"),
+        ("datasets/simulated/source", {"tiles": TILES | {"field": 60}}, "field' is 60: it must be of type map"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(config, path, value, words):

@@ -12,10 +12,10 @@ from galaxalign.data.bands import band_names, find_planes
 from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Numbers, sides, starts
+from galaxalign.data.locators import CUT
 from galaxalign.data.opening import readable
 from galaxalign.data.orientation import orient
 from galaxalign.data.patterns import BAND
-from galaxalign.data.readers import CUT
 from galaxalign.data.regridding import are_one, resample
 from galaxalign.data.sections import Box, Tile, find_tile, outside, read_box
 from galaxalign.data.units import MAX_VALUES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxalign.data.keys import source_files
+from galaxalign.data.locators import source_files
 from galaxalign.data.marks import Marks
 
 # Files and folders whose verdict is remembered: rows of one HDF5 file, files of one folder.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxalign.data.locators import source_files
 from galaxalign.data.pictures import ImageRecipe
 from galaxalign.provenance import code
 
@@ -47,12 +48,6 @@ def picture_keys(
         own.update("\0".join([source, flag, *files]).encode("utf-8", "surrogateescape"))
         digests += own.digest()
     return np.frombuffer(bytes(digests), "<u8").reshape(-1, 2)
-
-
-def source_files(source: str, bands: Sequence[str]) -> list[str]:
-    """The files that a locator names: what stands before ``#``, one a band where it has ``{band}``."""
-    path = source.partition("#")[0]
-    return [path.replace("{band}", band) for band in bands] if "{band}" in path else [path]
 
 
 def file_state(path: str) -> str:

@@ -23,14 +23,13 @@ from numpy.typing import NDArray
 from galaxalign.data.bands import find_planes
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
+from galaxalign.data.locators import CUT, HDF5, split_locator
 from galaxalign.data.opening import readable
 from galaxalign.data.orientation import orient, sky_axes
 from galaxalign.data.raster import MAX_PIXELS, read_picture
 
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 FITS = (".fits", ".fit", ".fits.gz", ".fits.bz2", ".fits.fz", ".fit.gz", ".fit.bz2", ".fit.fz")
-HDF5 = (".h5", ".hdf5")
-CUT = "cut="
 KINDS = PICTURES + FITS
 
 
@@ -75,13 +74,11 @@ def read_image(
     BadImage
         With the flag and the reason.
     """
-    path, _, row = source.partition("#")
+    path, row = split_locator(source)
     if row.startswith(CUT):
         return _read_cut(path, row, cube_bands, bands, layout)
     if path.lower().endswith(HDF5):
         return _read_row(path, row, cube_bands, bands)
-    if "#" in source:
-        raise BadImage("unreadable", f"{source}: # is for rows of HDF5 files, no other file may have it in its name")
     if path.lower().endswith(FITS):
         if "{band}" in path:
             return _stack(source, bands, [_read_band(source, band, layout) for band in bands])

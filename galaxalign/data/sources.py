@@ -91,6 +91,8 @@ def _check_columns(where: str, settings: Mapping[str, Any]) -> None:
         raise GalaxAlignError(f"'{where}.labels' is column: name the column in columns.label, or set labels to none")
     if settings.get("labels") == "votes" and "votes" not in settings:
         raise GalaxAlignError(f"'{where}.labels' is votes: name those that count in {where}.votes, such as debiased")
+    if {"arcsec", "times"} <= settings.get("field", {}).keys():
+        raise GalaxAlignError(f"'{where}.field' has arcsec and times: leave one of them out")
     if "times" in settings.get("field", {}) and "size" not in columns:
         raise GalaxAlignError(
             f"'{where}.field.times' needs the column of sizes: name it in columns.size, or give arcsec"

@@ -225,6 +225,7 @@ def test_files_that_the_user_forgot(folder):
     [
         ({"labels": "column"}, r"'datasets.own.source.catalogue.labels' is column: name the column in columns.label"),
         ({"labels": "votes"}, r"labels' is votes: name those that count in datasets.own.source.catalogue.votes"),
+        ({"field": {"arcsec": 60, "times": 3}}, r"field' has arcsec and times: leave one of them out"),
         ({"field": {"times": 3}}, r"field.times' needs the column of sizes: name it in columns.size"),
     ],
 )

@@ -12,7 +12,9 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from galaxalign.data.files import check_files
 from galaxalign.data.flags import MEANINGS, BadImage
+from galaxalign.data.marks import Marks
 from galaxalign.data.pictures import make_picture
 from galaxalign.data.quality import Quality
 from galaxalign.data.readers import Flux, read_image
@@ -129,6 +131,15 @@ def test_what_stands_behind_the_name_of_a_file_is_not_ignored(tmp_path):
     path = write_jpeg(tmp_path / "a.jpg")
     assert flag_of(f"{path}#2") == "unreadable"
     assert flag_of(f"{write_cube(tmp_path / 'b.fits', noise(3, 8, 8))}#1") == "unreadable"
+
+
+def test_a_name_may_have_a_hash(tmp_path):
+    path = write_jpeg(tmp_path / "a#2.jpg")
+    assert np.array_equal(read(path), read(write_jpeg(tmp_path / "a.jpg")))
+    marks = Marks.none(2)
+    check_files([str(path), f"{tmp_path}/b#2.jpg"], (), tmp_path, marks)
+    assert marks.flag.tolist() == ["", "missing_file"]
+    assert marks.reason[1] == f"there is no {tmp_path}/b#2.jpg"
 
 
 def test_pictures(tmp_path):
