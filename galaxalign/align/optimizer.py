@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from galaxalign.align.backbones import layer_depths
+from galaxalign.align.backbones import first_layers, layer_depths
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.recipe import Recipe, Stage
 
@@ -29,7 +29,8 @@ def build_optimizer(model: TriModalModel, stage: Stage, recipe: Recipe) -> torch
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
-        or [{"params": [model.logit_scale]}]
+        or [{"params": [model.logit_scale]}],
+        fused=True,
     )
 
 
@@ -41,8 +42,11 @@ def choose_trained(model: TriModalModel, stage: Stage, recipe: Recipe) -> None:
     image = bool(weights.image_text or weights.image_symbol or weights.classifier)
     shared = symbol and model.symbol is None
     model.image.requires_grad_((image or shared) and "image" not in stage.lock)
+    first = first_layers(model.image, 1 - recipe.symbol_layers)
+    model.galaxies_alone = first if shared and image else frozenset()
     if model.symbol is not None:
-        model.symbol.requires_grad_(symbol)
+        for name, parameter in model.symbol.named_parameters():
+            parameter.requires_grad_(symbol and name not in first)
     if model.text is not None:
         model.text.trunk.requires_grad_(text and "text" not in stage.lock)
         model.text.projection.requires_grad_(text)
