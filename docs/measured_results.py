@@ -2,7 +2,8 @@
 
     python docs/measured_results.py
 
-Every data set that has been run (simulated, gz2, gz1) gets a section.
+Every data set that has been run (simulated, gz2, gz1) gets its section anew, those of others stay as they were; so do
+the lines of docs/measured_few_labels.tsv, which keeps what sweeps measured, until their runs are in results/ again.
 """
 
 import json
@@ -21,12 +22,16 @@ from galaxalign.evaluate.metrics import confusion, macro_f1
 
 RESULTS = Path("results")
 PAGE = Path("docs/results.md")
+KEPT = Path("docs/measured_few_labels.tsv")
+# Members of sweeps, RUN-LABELS-SEED.
+MEMBER = re.compile(r"-(\d+|all)-\d+$")
 COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/measured.yaml"
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
     "gz2": ("Galaxy Zoo 2", COMMAND.format("gz2")),
     "gz1": ("Galaxy Zoo 1", COMMAND.format("gz1")),
 }
+TIMES = "Time of the jobs:"
 RESAMPLINGS = 2000
 
 
@@ -87,7 +92,7 @@ def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
     names = {metrics["run"] for metrics in runs}
     for run in sorted(names):
         other = run.replace("galaxalign", "image_only")
-        if not run.startswith("galaxalign") or other not in names:
+        if not run.startswith("galaxalign") or other not in names or MEMBER.search(run):
             continue
         pair = [read_embeddings(RESULTS / dataset / name / "embeddings.h5") for name in (run, other)]
         rows = pair[0].galaxies.rows("test")
@@ -104,20 +109,44 @@ def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
         yield f"* {run} over {other}: {100 * (ours - theirs):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
+def keep_few_labels() -> pd.DataFrame:
+    """Rows of all sweeps so far, one a data set, run, number of labels and run compared with; new ones win."""
+    files = [path for path in (KEPT, *sorted((RESULTS / "tables").glob("*/few_labels.tsv"))) if path.is_file()]
+    tables = [
+        pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"labels": str}) for path in files
+    ]
+    rows = pd.concat(tables).drop_duplicates(["dataset", "run", "labels", "over"], keep="last")
+    rows = rows.sort_values(["dataset", "labels", "run", "over"], key=order).reset_index(drop=True)
+    rows.to_csv(KEPT, sep="\t", index=False, float_format="%.6g")
+    return rows
+
+
+def order(values: pd.Series) -> pd.Series:
+    """Numbers of labels by size, `all` last; other columns by name."""
+    return pd.to_numeric(values.replace("all", "inf")) if values.name == "labels" else values
+
+
 def few_labels(dataset: str) -> Iterator[str]:
-    """Runs repeated with fewer labels and other seeds, where the data set has them."""
-    path = RESULTS / "tables" / dataset / "few_labels.tsv"
-    if not path.is_file():
+    """Runs repeated with fewer labels and other seeds, if the data set has them; a line a run and number of labels."""
+    rows = keep_few_labels()
+    rows = rows[rows["dataset"] == dataset]
+    if rows.empty:
         return
-    yield "\n### Few labels, macro-F1 by the run's own classifier; gain in points, paired by galaxy and seed [95 %]\n"
-    yield "| run | labels a class | trained on | seeds | mean | sd | weakest seed | best seed | gain | over |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for row in pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""]).itertuples():
-        sd = "" if pd.isna(row.macro_f1_sd) else f"{row.macro_f1_sd:.3f}"
-        gain = "" if pd.isna(row.gain) else f"{row.gain:+.1f} [{row.gain_low:+.1f}, {row.gain_high:+.1f}]"
+    yield "\n### Few labels, macro-F1 by the run's own classifier; gains in points, paired by galaxy and seed [95 %]\n"
+    yield "| run | labels a class | trained on | seeds | mean | sd | weakest seed | best seed | gains |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for _, same in rows.groupby(["labels", "run"], sort=False):
+        row = same.loc[same["seeds"].idxmax()]
+        gains = [
+            f"{other.gain:+.1f} [{other.gain_low:+.1f}, {other.gain_high:+.1f}] over {other.over}"
+            + ("" if other.seeds == row["seeds"] else f", {other.seeds} seeds")
+            for other in same.itertuples()
+            if not pd.isna(other.gain) and other.over != other.run
+        ]
+        sd = "" if pd.isna(row["macro_f1_sd"]) else f"{row['macro_f1_sd']:.3f}"
         yield (
-            f"| {row.run} | {row.labels} | {row.trained_on} | {row.seeds} | {row.macro_f1:.3f} | {sd} "
-            f"| {row.macro_f1_weakest:.3f} | {row.macro_f1_best:.3f} | {gain} | {row.over if gain else ''} |"
+            f"| {row['run']} | {row['labels']} | {row['trained_on']} | {row['seeds']} | {row['macro_f1']:.3f} | {sd} "
+            f"| {row['macro_f1_weakest']:.3f} | {row['macro_f1_best']:.3f} | {'; '.join(gains)} |"
         )
 
 
@@ -126,8 +155,7 @@ def times(dataset: str) -> Iterator[str]:
     for path in sorted((RESULTS / "benchmarks").glob(f"*/{dataset}*")):
         files = [path] if path.suffix == ".tsv" else sorted(path.glob("*.tsv"))
         for file in files if path.stem == dataset else ():
-            # Members of sweeps, RUN-LABELS-SEED, are summed by run.
-            run = re.sub(r"-(\d+|all)-\d+$", " (sweeps)", file.stem)
+            run = MEMBER.sub(" (sweeps)", file.stem)
             name = path.parent.name if path.is_file() else f"{path.parent.name} {run}"
             spent[name] = spent.get(name, 0.0) + float(pd.read_csv(file, sep="\t")["s"].iloc[0])
     yield ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items() if seconds >= 5)
@@ -137,10 +165,13 @@ def times(dataset: str) -> Iterator[str]:
 def section(dataset: str) -> Iterator[str]:
     title, command = DATASETS[dataset]
     runs = metrics_of(dataset)
+    if not runs:
+        yield from kept_section(dataset, title)
+        return
     yield f"\n## {title}\n\n    {command}\n"
     yield from class_table(dataset, runs[0])
     yield "\n### Test galaxies, value [95 % interval]; * is the run's own classifier\n"
-    yield from run_table(runs)
+    yield from run_table([metrics for metrics in runs if not MEMBER.search(metrics["run"])])
     yield "\nRecall of the weakest and the best class, by the run's own classifier:\n"
     yield from weakest_and_best(runs)
     gains = list(paired_gains(dataset, runs))
@@ -148,14 +179,25 @@ def section(dataset: str) -> Iterator[str]:
         yield "\nGain in macro-F1, paired by galaxy and seed, 95 % bootstrap interval:\n"
         yield from gains
     yield from few_labels(dataset)
-    yield "\nTime of the jobs:\n"
+    yield f"\n{TIMES}\n"
     yield from times(dataset)
+
+
+def kept_section(dataset: str, title: str) -> Iterator[str]:
+    """The section of a data set as the page has it, but for what sweeps measured."""
+    _, found, after = PAGE.read_text().partition(f"\n## {title}\n")
+    if found:
+        section, _, _ = after.partition("\n## ")
+        runs, _, spent = section.partition(TIMES)
+        yield found + runs.partition("\n### Few labels")[0].rstrip("\n")
+        yield from few_labels(dataset)
+        yield "\n" + TIMES + spent.rstrip("\n")
 
 
 def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     head = Path("docs/results_head.md").read_text().replace("{commit}", commit.stdout.strip())
-    lines = [line for dataset in DATASETS if metrics_of(dataset) for line in section(dataset)]
+    lines = [line for dataset in DATASETS for line in section(dataset)]
     PAGE.write_text(head + "\n".join(lines) + "\n")
 
 
