@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 # Keys' cubic (1981, IEEE Trans. ASSP 29, 1153), as Pillow has it.
 CUBIC = -0.5
-# Pixels of the result that are made at a time, each from the few of the original that it depends on: of a row of
-# three colours, and of a column, as many as processors turn fastest.
-OF_ROWS, OF_COLUMNS = 5, 8
+# Pixels of a line of the result that are made at a time, from the few of the original that they depend on: fewer are
+# more calls, more are more numbers times 0.
+TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Band:
 
 
 @lru_cache(maxsize=128)
-def _bands(side: int, size: int, together: int, colours: int) -> tuple[Band, ...]:
+def _bands(side: int, size: int, colours: int) -> tuple[Band, ...]:
     """How lines of `size` pixels, each of so many numbers, come from lines of `side`.
 
     The filter is wider than Keys' where it shrinks.
@@ -39,8 +39,8 @@ def _bands(side: int, size: int, together: int, colours: int) -> tuple[Band, ...
     weights = np.where(x < 1, near, np.where(x < 2, far, 0)) * ((places >= first) & (places < last))
     weights = (weights / weights.sum(axis=0)).astype(np.float32)
     bands = []
-    for start in range(0, size, together):
-        stop = min(start + together, size)
+    for start in range(0, size, TOGETHER):
+        stop = min(start + TOGETHER, size)
         low, high = int(first[start:stop].min()), int(last[start:stop].max())
         of_each = np.kron(weights[low:high, start:stop], np.eye(colours, dtype=np.float32))
         made, used = slice(start * colours, stop * colours), slice(low * colours, high * colours)
@@ -60,12 +60,12 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     # Rows with their colours as they lie, so that nothing is transposed: that would take as long as a pass.
     lines = np.ascontiguousarray(pixels).astype(np.float32).reshape(side, -1)
     narrow = np.empty((side, size * 3), np.float32)
-    for band in _bands(side, size, OF_ROWS, 3):
+    for band in _bands(side, size, 3):
         np.matmul(lines[:, band.used], band.weights, out=narrow[:, band.made])
     # Light that overshoots in one pass is cut before the other, as 8 bits would.
     np.clip(narrow, 0, 255, out=narrow)
     both = np.empty((size, size * 3), np.float32)
-    for band in _bands(side, size, OF_COLUMNS, 1):
+    for band in _bands(side, size, 1):
         np.matmul(band.weights.T, narrow[band.used], out=both[band.made])
     both += 0.5
     np.clip(both, 0, 255, out=both)
