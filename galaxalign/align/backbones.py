@@ -13,18 +13,10 @@ import torch
 from galaxalign.align.clip import clip_backbone
 from galaxalign.align.embedded import IMAGE_TOWERS, embedded_backbone
 from galaxalign.align.encoders import TIMM, timm_backbone
-from galaxalign.align.towers import Backbone, BackboneSettings, TextTower, first_layers, layer_depths
+from galaxalign.align.towers import Backbone, BackboneSettings, TextTower, layer_depths
 from galaxalign.errors import GalaxAlignError, nearest
 
-__all__ = [
-    "Backbone",
-    "BackboneSettings",
-    "TextTower",
-    "build_backbone",
-    "declare_torchvision",
-    "first_layers",
-    "layer_depths",
-]
+__all__ = ["Backbone", "BackboneSettings", "TextTower", "build_backbone", "declare_torchvision", "layer_depths"]
 
 # Schemas of torchvision's native operators that were declared here; they live as long as these objects.
 _declared: list[torch.library.Library] = []

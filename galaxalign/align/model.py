@@ -5,7 +5,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from galaxalign.align.backbones import Backbone, TextTower
@@ -54,8 +53,6 @@ class TriModalModel(nn.Module):
         self.text: TextTower | None = backbone.text
         self.head: Head | None = None
         self.width = backbone.width
-        # Weights of the image tower that learn from galaxies alone, not from symbols, while both pass it.
-        self.galaxies_alone: frozenset[str] = frozenset()
         self.dropout = nn.Dropout(dropout)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
@@ -89,8 +86,13 @@ class TriModalModel(nn.Module):
         -------
         By name: images (N, D), symbols (M, D) and texts (T, D) of unit length, scale (), logits (N, C) of the head.
         """
-        features = self.dropout(self.features(pictures))
-        drawn = None if views is None else self._drawn(views)
+        if views is not None and self.symbol is None:
+            # One pass for all pictures of the shared tower.
+            features, drawn = self.features(torch.cat([pictures, views])).split([len(pictures), len(views)])
+        else:
+            features = self.features(pictures)
+            drawn = self.features(views, self.symbol) if views is not None else None
+        features = self.dropout(features)
         outputs = {"images": F.normalize(features.float(), dim=-1), "scale": self.scale}
         if drawn is not None:
             outputs["symbols"] = F.normalize(drawn.float(), dim=-1)
@@ -101,22 +103,11 @@ class TriModalModel(nn.Module):
             outputs["logits"] = self.head(features.float())
         return outputs
 
-    def _drawn(self, views: Tensor) -> Tensor:
-        """Embeddings (M, D), not normalised, of symbols, whose gradients stop at `galaxies_alone`."""
-        if self.symbol is not None:
-            return self.features(views, self.symbol)
-        weights = dict(self.image.named_parameters())
-        held = {name: weights[name].detach() for name in self.galaxies_alone}
-        features: Tensor = functional_call(self.image, held, (self._prepared(views),))
-        return features
-
     def features(self, pictures: Tensor, tower: nn.Module | None = None) -> Tensor:
         """Embeddings (N, D), not normalised, of pictures (N, 3, H, W) between 0 and 1 by the image tower or another."""
-        features: Tensor = (self.image if tower is None else tower)(self._prepared(pictures))
+        inputs = ((pictures - self.mean) / self.std).to(memory_format=torch.channels_last)
+        features: Tensor = (self.image if tower is None else tower)(inputs)
         return features
-
-    def _prepared(self, pictures: Tensor) -> Tensor:
-        return ((pictures - self.mean) / self.std).to(memory_format=torch.channels_last)
 
     def encode_symbols(self, pictures: Tensor) -> Tensor:
         """Unit-length embeddings (M, D) of symbol pictures (M, 3, H, W) between 0 and 1."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from galaxalign.align.backbones import first_layers, layer_depths
+from galaxalign.align.backbones import layer_depths
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.recipe import Recipe, Stage
 
@@ -42,11 +42,8 @@ def choose_trained(model: TriModalModel, stage: Stage, recipe: Recipe) -> None:
     image = bool(weights.image_text or weights.image_symbol or weights.classifier)
     shared = symbol and model.symbol is None
     model.image.requires_grad_((image or shared) and "image" not in stage.lock)
-    first = first_layers(model.image, 1 - recipe.symbol_layers)
-    model.galaxies_alone = first if shared and image else frozenset()
     if model.symbol is not None:
-        for name, parameter in model.symbol.named_parameters():
-            parameter.requires_grad_(symbol and name not in first)
+        model.symbol.requires_grad_(symbol)
     if model.text is not None:
         model.text.trunk.requires_grad_(text and "text" not in stage.lock)
         model.text.projection.requires_grad_(text)

@@ -81,7 +81,6 @@ class Recipe:
     batch_size: int
     accumulate: int
     symbol_views: int
-    symbol_layers: float
     temperature: Temperature
     norm_layers: str
     dropout: float

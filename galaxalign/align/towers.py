@@ -110,21 +110,6 @@ def layer_depths(tower: nn.Module) -> dict[str, int]:
     return depths
 
 
-def first_layers(tower: nn.Module, share: float) -> frozenset[str]:
-    """Names of the parameters in the first layers of a tower, such a share of all, by `layer_depths`.
-
-    None where the tower has no numbered parts.
-
-    >>> from torch import nn
-    >>> tower = nn.ModuleDict({"blocks": nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(3))})
-    >>> sorted(first_layers(tower, 0.5))
-    ['blocks.0.weight']
-    """
-    depths = layer_depths(tower)
-    count = max(depths.values(), default=0) + 1
-    return frozenset(name for name, depth in depths.items() if count > 1 and depth < round(share * count))
-
-
 def measured_width(visual: nn.Module, settings: BackboneSettings) -> int:
     """D, by a black picture of the size that the recipe asks for; the tower is left in evaluation mode.
 

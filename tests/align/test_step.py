@@ -18,7 +18,6 @@ from galaxalign.align.recipe import Recipe
 from galaxalign.align.stages import read_inputs
 from galaxalign.align.step import Step
 from galaxalign.align.training import set_training_mode
-from galaxalign.settings import merge
 from tests.align.small import recipe, source
 
 STILL = {"rotate": False, "flip": False, "zoom": 0.0, "shift": 0.0, "brightness": 0.0, "noise": 0.0}
@@ -99,33 +98,6 @@ def test_two_processes_give_the_loss_and_gradients_of_one(inputs, tiny, tmp_path
     alone = gradients(inputs, recipe(accumulate=2 * accumulate, **chosen), own_tower=True)
     for rank in (0, 1):
         assert_same(alone, torch.load(tmp_path / f"{rank}.pt", weights_only=True))
-
-
-ALIGNED = {"image_text": 1.0, "symbol_text": 1.0, "image_symbol": 0.0, "classifier": 0.0}
-
-
-def aligned(inputs, share, own_tower=False, **weights):
-    changes = {"symbol_layers": share, "stages": {"shared": {"weights": ALIGNED | weights}}}
-    return gradients(inputs, recipe(**merge(MIXED, changes)), own_tower)
-
-
-def test_the_first_layers_learn_from_galaxies_alone(inputs):
-    part, whole, alone = aligned(inputs, 0.33), aligned(inputs, 1.0), aligned(inputs, 0.33, symbol_text=0.0)
-    # Stem, layer1, layer2 and layer3 of six parts.
-    first = [name for name in part if name.startswith("image.") and not name.startswith(("image.layer4", "image.attn"))]
-    assert len(first) > 20
-    for name in first:
-        torch.testing.assert_close(part[name], alone[name])
-    for name in ("image.conv1.weight", "image.layer3.0.bn3.weight"):
-        assert not torch.allclose(whole[name], alone[name])
-    for name in ("image.layer4.0.bn3.weight", "loss symbol_text"):
-        torch.testing.assert_close(part[name], whole[name])
-
-
-def test_the_first_layers_of_the_symbol_tower_stay_as_they_are(inputs):
-    found = aligned(inputs, 0.33, own_tower=True)
-    assert "symbol.layer4.0.conv1.weight" in found
-    assert "symbol.layer3.0.conv1.weight" not in found
 
 
 def test_pieces_keep_order_and_number():
