@@ -142,7 +142,7 @@ def few_labels(dataset: str) -> Iterator[str]:
         gains = [
             f"{other.gain:+.1f} [{other.gain_low:+.1f}, {other.gain_high:+.1f}] over {other.over}"
             for other in same.itertuples()
-            if not pd.isna(other.gain) and other.over != other.run
+            if not pd.isna(other.gain)
         ]
         sd = "" if pd.isna(row["macro_f1_sd"]) else f"{row['macro_f1_sd']:.3f}"
         yield (
