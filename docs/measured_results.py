@@ -1,14 +1,14 @@
 """Write docs/results.md from what the runs left in results/: no number is typed by hand.
 
-    python docs/measured_results.py
+    python docs/measured_results.py --commit COMMIT      # whose code trained what is in results/
 
 Every data set that has been run (simulated, gz2, gz1) gets its section anew, those of others stay as they were; so do
-the lines of docs/measured_few_labels.tsv, which keeps what sweeps measured, until their runs are in results/ again.
+the lines of docs/measured_few_labels.tsv, which keeps what sweeps of each commit measured.
 """
 
+import argparse
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,16 +109,16 @@ def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
         yield f"* {run} over {other}: {100 * (ours - theirs):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def keep_few_labels() -> pd.DataFrame:
-    """Rows of all sweeps so far, one a data set, run, number of labels and run compared with; new ones win."""
-    files = [path for path in (KEPT, *sorted((RESULTS / "tables").glob("*/few_labels.tsv"))) if path.is_file()]
-    tables = [
-        pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"labels": str}) for path in files
-    ]
-    rows = pd.concat(tables).drop_duplicates(["dataset", "run", "labels", "over"], keep="last")
-    rows = rows.sort_values(["dataset", "labels", "run", "over"], key=order).reset_index(drop=True)
+def keep_few_labels(commit: str) -> None:
+    """Put the rows of all sweeps in results/ among those measured so far; they replace those of the same commit."""
+    key = ["dataset", "labels", "run", "over", "commit"]
+    found = [read_table(path).assign(commit=commit) for path in sorted((RESULTS / "tables").glob("*/few_labels.tsv"))]
+    rows = pd.concat([read_table(KEPT), *found]).drop_duplicates(key, keep="last").sort_values(key, key=order)
     rows.to_csv(KEPT, sep="\t", index=False, float_format="%.6g")
-    return rows
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"labels": str, "commit": str})
 
 
 def order(values: pd.Series) -> pd.Series:
@@ -127,17 +127,15 @@ def order(values: pd.Series) -> pd.Series:
 
 
 def few_labels(dataset: str) -> Iterator[str]:
-    """Runs repeated with fewer labels and other seeds, if the data set has them; a line a run and number of labels."""
-    rows = keep_few_labels()
-    rows = rows[rows["dataset"] == dataset].copy()
+    """Runs repeated with fewer labels and other seeds, if the data set has them; a line a run, labels and commit."""
+    rows = read_table(KEPT)
+    rows = rows[rows["dataset"] == dataset]
     if rows.empty:
         return
     yield "\n### Few labels, macro-F1 by the run's own classifier; gains in points, paired by galaxy and seed [95 %]\n"
-    yield "| run | labels a class | trained on | seeds | mean | sd | weakest seed | best seed | gains |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    # Runs that were trained anew for another comparison have a line of their own.
-    rows["mean"] = rows["macro_f1"].round(3)
-    for _, same in rows.groupby(["labels", "run", "seeds", "mean"], sort=False):
+    yield "| run | labels a class | trained on | by | seeds | mean | sd | weakest seed | best seed | gains |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for _, same in rows.groupby(["labels", "run", "commit"], sort=False):
         row = same.iloc[0]
         gains = [
             f"{other.gain:+.1f} [{other.gain_low:+.1f}, {other.gain_high:+.1f}] over {other.over}"
@@ -146,8 +144,9 @@ def few_labels(dataset: str) -> Iterator[str]:
         ]
         sd = "" if pd.isna(row["macro_f1_sd"]) else f"{row['macro_f1_sd']:.3f}"
         yield (
-            f"| {row['run']} | {row['labels']} | {row['trained_on']} | {row['seeds']} | {row['mean']:.3f} | {sd} "
-            f"| {row['macro_f1_weakest']:.3f} | {row['macro_f1_best']:.3f} | {'; '.join(gains)} |"
+            f"| {row['run']} | {row['labels']} | {row['trained_on']} | `{row['commit']}` | {row['seeds']} "
+            f"| {row['macro_f1']:.3f} | {sd} | {row['macro_f1_weakest']:.3f} | {row['macro_f1_best']:.3f} "
+            f"| {'; '.join(gains)} |"
         )
 
 
@@ -196,10 +195,11 @@ def kept_section(dataset: str, title: str) -> Iterator[str]:
 
 
 def main() -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    head = Path("docs/results_head.md").read_text().replace("{commit}", commit.stdout.strip())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--commit", required=True)
+    keep_few_labels(parser.parse_args().commit)
     lines = [line for dataset in DATASETS for line in section(dataset)]
-    PAGE.write_text(head + "\n".join(lines) + "\n")
+    PAGE.write_text(Path("docs/results_head.md").read_text() + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
