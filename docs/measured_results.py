@@ -133,7 +133,7 @@ def few_labels(dataset: str) -> Iterator[str]:
     if rows.empty:
         return
     yield "\n### Few labels, macro-F1 by the run's own classifier; gains in points, paired by galaxy and seed [95 %]\n"
-    yield "| run | labels a class | trained on | by | seeds | mean | sd | weakest seed | best seed | gains |"
+    yield "| run | labels a class | trained on | commit | seeds | mean | sd | weakest seed | best seed | gains |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for _, same in rows.groupby(["labels", "run", "commit"], sort=False):
         row = same.iloc[0]
