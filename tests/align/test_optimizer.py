@@ -42,6 +42,23 @@ def test_only_matrices_are_decayed_and_locked_or_unreached_weights_are_left_out(
     assert {name.split(".")[0] for name in alone} == {"image"}
 
 
+def test_a_step_moves_each_weight_by_its_own_gradient_however_it_lies_in_memory():
+    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32)
+    towers = TriModalModel(build_backbone(settings, with_text=True), temperature=0.07, dropout=0.0)
+    towers.to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(towers, recipe().stages["shared"], recipe())
+    features = towers.features(torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    (features * torch.linspace(-1, 1, features.shape[1])).sum().backward()
+    before = {name: weight.detach().clone() for name, weight in towers.image.named_parameters()}
+    groups = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
+    optimizer.step()
+    for name, weight in towers.image.named_parameters():
+        rate, decay = (groups[id(weight)][key] for key in ("lr", "weight_decay"))
+        # The first step of AdamW (Loshchilov & Hutter 2019): both moments are the gradient's own.
+        expected = before[name] * (1 - rate * decay) - rate * weight.grad / (weight.grad.abs() + 1e-8)
+        torch.testing.assert_close(weight.detach(), expected, rtol=0, atol=1e-3 * rate)
+
+
 def test_the_average_follows_the_weights_and_can_be_taken_back():
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(layer.weight)
