@@ -136,11 +136,12 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m galaxalign.data", description="Look at images before they are read.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    show = commands.add_parser("show", help="draw one image by every function from flux to colour")
+    what = "draw one image by every function from flux to colour"
+    show = commands.add_parser("show", help=what, description=f"{what.capitalize()}.")
     show.add_argument("file", help="a locator: a file, NAME_{band}.fits for a file a band, or FILE.h5#ROW")
-    show.add_argument("--output", type=Path, default=Path("stretches.png"), help="the sheet (PNG)")
+    show.add_argument("--output", type=Path, default=Path("stretches.png"), help="the sheet; default %(default)s")
     show.add_argument("--bands", nargs="+", default=[], help="bands, blue first, evenly mixed into the colours")
-    show.add_argument("--crop", type=float, help="share of the side that is kept")
+    show.add_argument("--crop", type=float, help="share of the side that is kept; default data.crop")
     show.add_argument("--configfile", type=Path, nargs="+", default=[], help=f"overlays over {CONFIG}")
     return parser
 
