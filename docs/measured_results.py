@@ -135,7 +135,7 @@ def few_labels(dataset: str) -> Iterator[str]:
     yield "\n### Few labels, macro-F1 by the run's own classifier; gains in points, paired by galaxy and seed [95 %]\n"
     yield "| run | labels a class | trained on | commit | seeds | mean | sd | weakest seed | best seed | gains |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    for _, same in rows.groupby(["labels", "run", "commit"], sort=False):
+    for _, same in rows.groupby(["labels", "run", "commit", "seeds"], sort=False):
         row = same.iloc[0]
         gains = [
             f"{other.gain:+.1f} [{other.gain_low:+.1f}, {other.gain_high:+.1f}] over {other.over}"
