@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def picture_keys(
 def file_state(path: str) -> str:
     """Size and time of change of a file; the same text for all that are not there."""
     try:
-        found = Path(path).stat()
+        found = os.stat(path)  # noqa: PTH116 - a fifth of the time of `Path`, and there are many
     except OSError:
         return "absent"
     return f"{found.st_size} {found.st_mtime_ns}"

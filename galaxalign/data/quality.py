@@ -72,9 +72,8 @@ def measure_flux(flux: NDArray[np.float32]) -> Coverage:
     area = height * width
     with np.errstate(all="ignore"):
         known = flux != 0
-        if known.all() and math.isfinite(flux.sum()):
-            top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
-        else:
+        top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
+        if not (known.all() and np.isfinite(top).all() and np.isfinite(bottom).all()):
             known &= np.isfinite(flux)
             top, bottom = (
                 limit(flux, axis=(1, 2), where=known, initial=start)

@@ -57,17 +57,21 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     side = len(pixels)
     if side == size:
         return np.ascontiguousarray(pixels)
-    # Rows with their colours as they lie, so that nothing is transposed: that would take as long as a pass.
-    lines = np.ascontiguousarray(pixels).astype(np.float32).reshape(side, -1)
-    narrow = np.empty((side, size * 3), np.float32)
-    for band in _bands(side, size, 3):
+    planes = pixels.transpose(2, 0, 1)
+    # Colours as they lie, side by side or plane by plane, so that nothing large is transposed.
+    together = 1 if planes.flags.c_contiguous else 3
+    lines = (planes if together == 1 else np.ascontiguousarray(pixels)).reshape(-1, side * together).astype(np.float32)
+    narrow = np.empty((len(lines), size * together), np.float32)
+    for band in _bands(side, size, together):
         np.matmul(lines[:, band.used], band.weights, out=narrow[:, band.made])
     # Light that overshoots in one pass is cut before the other, as 8 bits would.
     np.clip(narrow, 0, 255, out=narrow)
-    both = np.empty((size, size * 3), np.float32)
+    stack = narrow.reshape(-1, side, size * together)
+    both = np.empty((len(stack), size, size * together), np.float32)
     for band in _bands(side, size, 1):
-        np.matmul(band.weights.T, narrow[band.used], out=both[band.made])
+        np.matmul(band.weights.T, stack[:, band.used], out=both[:, band.made])
     both += 0.5
     np.clip(both, 0, 255, out=both)
-    resized: NDArray[np.uint8] = both.astype(np.uint8).reshape(size, size, 3)
-    return resized
+    small = both.astype(np.uint8)
+    resized: NDArray[np.uint8] = small.transpose(1, 2, 0) if together == 1 else small.reshape(size, size, 3)
+    return np.ascontiguousarray(resized)

@@ -127,8 +127,10 @@ def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum
     factor /= intensity
     factor *= lit
     above *= factor
-    np.maximum(above, 0, out=above)
-    above /= np.maximum(above.max(axis=0), 1)
+    # Processors take the greater of two planes many at a time, of a plane and a number one by one; so do they divide.
+    np.maximum(above, np.zeros_like(intensity), out=above)
+    brightest = np.maximum(np.maximum(above[0], above[1]), above[2])
+    above *= 1 / np.maximum(brightest, np.ones_like(intensity))
     return above
 
 
@@ -210,8 +212,8 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
 def _fill(planes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
     """Put a value into the pixels of each plane that are not finite."""
     for plane, value in zip(planes, values, strict=True):
-        # The sum tells in one pass that there is none, as a rule.
-        if not math.isfinite(plane.sum()):
+        # The extremes tell that there is none, as a rule.
+        if not (math.isfinite(plane.max()) and math.isfinite(plane.min())):
             plane[~np.isfinite(plane)] = value
 
 
