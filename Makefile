@@ -18,7 +18,8 @@ run: $(VENV)/run.installed
 	@$(BIN)/python -m galaxalign.products
 
 test: $(VENV)/test.installed
-	$(BIN)/python -m pytest
+	@# Files of tests go to as many processes as there are cores: each has fixtures of its own.
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks
