@@ -90,7 +90,7 @@ def class_scores(
         return text_scores(galaxies, prototypes, scale)
 
     def by_symbol() -> NDArray[np.float64]:
-        symbols = embed_symbols(model, prompts.drawings, recipe.backbone.size)
+        symbols = embed_symbols(model, prompts.drawings)
         return symbol_scores(galaxies, symbols, prompts.symbol_classes, classes=prompts.classes, scale=scale)
 
     match recipe.classifier:
@@ -117,7 +117,7 @@ def _scores_by_answers(
         galaxies,
         texts=embed_texts(model, tree.texts) if by_text else None,
         text_answers=tree.text_answers,
-        symbols=embed_symbols(model, tree.drawings, recipe.backbone.size) if by_symbol else None,
+        symbols=embed_symbols(model, tree.drawings) if by_symbol else None,
         shown=tree.shown,
         questions=tree.questions,
         paths=tree.paths,

@@ -9,7 +9,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from galaxalign.align.towers import Backbone, BackboneSettings, TextTower, check_widths, measured_width
+from galaxalign.align.towers import (
+    Backbone,
+    BackboneSettings,
+    TextTower,
+    check_widths,
+    measured_symbol_size,
+    measured_width,
+)
 from galaxalign.errors import GalaxAlignError, nearest
 
 # Seconds that the model hub has to answer before it counts as out of reach.
@@ -83,6 +90,7 @@ def clip_backbone(settings: BackboneSettings, *, with_text: bool, weights: bool)
         visual=visual,
         text=text,
         width=measured_width(visual, settings),
+        symbol_size=measured_symbol_size(visual, settings),
         mean=preprocess["mean"],
         std=preprocess["std"],
         aligned=load,

@@ -11,7 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from galaxalign.align.towers import Backbone, BackboneSettings, PooledText, TextTower, measured_width
+from galaxalign.align.towers import (
+    Backbone,
+    BackboneSettings,
+    PooledText,
+    TextTower,
+    measured_symbol_size,
+    measured_width,
+)
 from galaxalign.errors import GalaxAlignError
 
 
@@ -76,6 +83,7 @@ def embedded_backbone(settings: BackboneSettings, *, with_text: bool, weights: b
         visual=visual,
         text=minilm(width, pretrained=pretrained) if with_text else None,
         width=width,
+        symbol_size=measured_symbol_size(visual, settings),
         mean=visual.trunk.pretrained_cfg["mean"],
         std=visual.trunk.pretrained_cfg["std"],
         aligned=False,

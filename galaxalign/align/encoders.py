@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from galaxalign.align.embedded import minilm
-from galaxalign.align.towers import Backbone, BackboneSettings, measured_width, read_weights
+from galaxalign.align.towers import Backbone, BackboneSettings, measured_symbol_size, measured_width, read_weights
 from galaxalign.errors import GalaxAlignError
 
 # What a backbone's name begins with.
@@ -39,6 +39,7 @@ def timm_backbone(settings: BackboneSettings, *, with_text: bool, weights: bool)
         visual=visual,
         text=minilm(width, pretrained=pretrained) if with_text else None,
         width=width,
+        symbol_size=measured_symbol_size(visual, settings),
         mean=tuple(visual.pretrained_cfg["mean"]),
         std=tuple(visual.pretrained_cfg["std"]),
         aligned=False,

@@ -50,10 +50,10 @@ def embed_all(
     return np.concatenate([part for part, _ in parts]), np.concatenate(logits) if logits else None
 
 
-def embed_symbols(model: TriModalModel, drawings: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+def embed_symbols(model: TriModalModel, drawings: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Unit-length embeddings (S, D) of symbol drawings uint8 (S, H, W, 3), each the mean over position angles."""
     model.eval()
-    pictures = resize(torch.from_numpy(drawings).to(model.logit_scale.device), size)
+    pictures = resize(torch.from_numpy(drawings).to(model.logit_scale.device), model.symbol_size)
     views = []
     for turn in range(SYMBOL_ANGLES):
         angle = 2 * np.pi * turn / SYMBOL_ANGLES

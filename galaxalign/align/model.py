@@ -52,7 +52,7 @@ class TriModalModel(nn.Module):
         self.symbol: nn.Module | None = None
         self.text: TextTower | None = backbone.text
         self.head: Head | None = None
-        self.width = backbone.width
+        self.width, self.symbol_size = backbone.width, backbone.symbol_size
         self.dropout = nn.Dropout(dropout)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
@@ -79,14 +79,14 @@ class TriModalModel(nn.Module):
         Parameters
         ----------
         pictures : galaxies (N, 3, H, W) between 0 and 1.
-        views : symbols (M, 3, H, W), likewise; None where no loss needs them.
+        views : symbols (M, 3, h, w), likewise; None where no loss needs them.
         texts : what the text trunk gave (T, F) where it is locked, else token ids (T, L); None likewise.
 
         Returns
         -------
         By name: images (N, D), symbols (M, D) and texts (T, D) of unit length, scale (), logits (N, C) of the head.
         """
-        if views is not None and self.symbol is None:
+        if views is not None and self.symbol is None and views.shape[1:] == pictures.shape[1:]:
             # One pass for all pictures of the shared tower.
             features, drawn = self.features(torch.cat([pictures, views])).split([len(pictures), len(views)])
         else:

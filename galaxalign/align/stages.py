@@ -199,7 +199,7 @@ def _train(
 def prototype_head(towers: TriModalModel, recipe: Recipe, inputs: Inputs) -> Head:
     """The linear head that classifies as the fused prototypes do, from which it is fine-tuned."""
     prompts = inputs.material.vocabulary.prompts
-    symbols = embed_symbols(towers, prompts.drawings, recipe.backbone.size)
+    symbols = embed_symbols(towers, prompts.drawings)
     by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
     by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
     fused = recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol

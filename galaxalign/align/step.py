@@ -182,7 +182,7 @@ class Step:
         draws = generator_for(self.device, Purpose.SYMBOLS, *self.place, step)
         return self.symbols.draw(
             self.recipe.symbol_views,
-            self.recipe.backbone.size,
+            self.model.symbol_size,
             self.recipe.augment,
             flip=not self.vocabulary.handed,
             generator=draws,

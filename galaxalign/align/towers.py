@@ -12,17 +12,21 @@ from galaxalign.errors import GalaxAlignError
 
 # Numbered parts of a network, outermost first: blocks.3., stages.0., resblocks.11., layer.5., layer4.
 NUMBERED = re.compile(r"(?:^|\.)(?:blocks?|stages?|resblocks|layers?)\.?(\d+)\.")
+# Sides of symbols are multiples of it, pixels, as of the strides of most convolutional towers.
+STEP = 16
 # Projections that some models list before their blocks.
 PROJECTIONS = {"proj", "text_projection"}
 
 
 @dataclass(frozen=True)
 class BackboneSettings:
-    """Which towers, with which weights, at which picture size; see `recipe.backbone` in the configuration."""
+    """Which towers, with which weights, at which sizes of pictures; see `recipe.backbone` in the configuration."""
 
     name: str
     pretrained: str
     size: int
+    # Models of before it was a setting saw symbols as large as galaxies.
+    symbol_scale: float = 1.0
 
 
 class TextTower(nn.Module):
@@ -69,6 +73,7 @@ class Backbone:
     visual : pictures (N, 3, H, W), normalised by `mean` and `std`, to embeddings (N, D).
     text : texts to embeddings (T, D); None where it was not asked for.
     width : D.
+    symbol_size : side of the symbols that the visual tower sees, pixels.
     mean, std : of the visual tower's own preprocess, for pictures between 0 and 1.
     aligned : whether images and texts share one space before any fine-tuning.
     """
@@ -76,6 +81,7 @@ class Backbone:
     visual: nn.Module
     text: TextTower | None
     width: int
+    symbol_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     aligned: bool
@@ -137,6 +143,23 @@ def measured_width(visual: nn.Module, settings: BackboneSettings) -> int:
             f"backbone.name is {settings.name!r}: its image tower does not give one embedding a picture; choose another"
         )
     return embedding.shape[1]
+
+
+def measured_symbol_size(visual: nn.Module, settings: BackboneSettings) -> int:
+    """Side of the symbols that a tower sees: `symbol_scale` of the galaxies', which have theirs measured before.
+
+    A tower that takes pictures of one size alone sees symbols as large as galaxies.
+    """
+    side = max(1, round(settings.symbol_scale * settings.size / STEP)) * STEP
+    if side >= settings.size:
+        return settings.size
+    try:
+        with torch.no_grad():
+            visual(torch.zeros(1, 3, side, side))
+    # Towers refuse in as many ways as there are kinds.
+    except Exception:
+        return settings.size
+    return side
 
 
 def _patch(visual: nn.Module) -> int:

@@ -59,7 +59,7 @@ def embed_dataset(
         if logits is not None:
             group["logits"] = logits
         group = file.create_group("symbols")
-        group["embedding"] = embed_symbols(checkpoint.model, drawn.images, checkpoint.recipe.backbone.size)
+        group["embedding"] = embed_symbols(checkpoint.model, drawn.images)
         group["class"] = drawn.classes
         group.create_dataset("name", data=np.array(drawn.names, dtype=object), dtype=h5py.string_dtype())
         if checkpoint.model.text is not None:
@@ -80,7 +80,7 @@ def _write_answers(file: h5py.File, checkpoint: Checkpoint, drawn: DrawnSymbols)
         )
     prompts = tree_prompts(drawn.sheet, drawn.tree.images)
     group = file.create_group("answers")
-    group["symbols"] = embed_symbols(checkpoint.model, prompts.drawings, checkpoint.recipe.backbone.size)
+    group["symbols"] = embed_symbols(checkpoint.model, prompts.drawings)
     if checkpoint.model.text is not None:
         group["texts"] = embed_texts(checkpoint.model, prompts.texts)
     group["text_answers"], group["shown"] = prompts.text_answers, prompts.shown

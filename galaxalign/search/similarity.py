@@ -72,7 +72,7 @@ def query_vectors(
             raise GalaxAlignError(f"'similar.symbols' names {name!r}: {nearest(name, SYMBOLS)}")
     if queries.symbols:
         drawings = draw_symbols(list(queries.symbols), checkpoint.image["size"])
-        drawn = embed_symbols(checkpoint.model, drawings, checkpoint.recipe.backbone.size)
+        drawn = embed_symbols(checkpoint.model, drawings)
         vectors += [("symbol", name, vector) for name, vector in zip(queries.symbols, drawn, strict=True)]
     if queries.texts:
         if checkpoint.model.text is None:

@@ -179,6 +179,23 @@ def test_what_does_not_fit_is_named_with_the_cure(name, pretrained, size, words)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "scale", "side"),
+    [
+        ("small-convnext", 0.86, 96),
+        ("small-convnext", 0.5, 64),
+        ("small-convnext", 1.0, 112),
+        # Less than the tower's stride, and a tower that takes pictures of one size alone.
+        ("small-convnext", 0.01, 112),
+        ("small-vit", 0.86, 112),
+    ],
+)
+def test_symbols_are_smaller_where_the_tower_takes_smaller_pictures(name, scale, side):
+    built = build(name, size=112, symbol_scale=scale)
+    assert built.symbol_size == side
+    assert built.visual(torch.zeros(1, 3, side, side)).shape == (1, built.width)
+
+
 def test_files_that_are_no_weights_are_named(tmp_path):
     (tmp_path / "text.pt").write_text("not weights")
     with pytest.raises(GalaxAlignError, match=r"cannot be read as weights.*save the tensors alone"):

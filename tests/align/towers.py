@@ -40,6 +40,7 @@ MODELS = {
 }
 
 
-def build(name: str, pretrained: str = "none", size: int = 32, **how: bool) -> Backbone:
+def build(name: str, pretrained: str = "none", size: int = 32, symbol_scale: float = 1.0, **how: bool) -> Backbone:
     """A backbone, with its text tower unless told otherwise."""
-    return build_backbone(BackboneSettings(name=name, pretrained=pretrained, size=size), **({"with_text": True} | how))
+    settings = BackboneSettings(name=name, pretrained=pretrained, size=size, symbol_scale=symbol_scale)
+    return build_backbone(settings, **({"with_text": True} | how))
