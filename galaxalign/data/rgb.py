@@ -117,16 +117,14 @@ def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum
     C_c = P_c F(I) / I, F(I) = 0.1 asinh(Q I / stretch) / asinh(0.1 Q); no colour where I is not positive.
     Where the largest C_c exceeds 1 all three are divided by it, which keeps the hue; negative ones are 0.
     """
-    above = planes - np.float32(minimum)
-    intensity = _mean(above)
-    lit = intensity > 0
-    # Any number stands where there is no light; a mask by index would take longer than all the rest.
+    raised = planes - np.float32(minimum) if minimum else planes
+    intensity = _mean(raised)
+    # Where there is no light: so little that its asinh, and with it the colour, is exactly 0.
     np.maximum(intensity, np.finfo(np.float32).tiny, out=intensity)
     factor = _asinh(np.float32(Q / stretch) * intensity)
     factor *= np.float32(0.1 / math.asinh(0.1 * Q))
     factor /= intensity
-    factor *= lit
-    above *= factor
+    above = raised * factor
     # Processors take the greater of two planes many at a time, of a plane and a number one by one; so do they divide.
     np.maximum(above, np.zeros_like(intensity), out=above)
     brightest = np.maximum(np.maximum(above[0], above[1]), above[2])
@@ -205,7 +203,8 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
             colour = asinh_rgb(planes, limits, stretch.numbers["softening"])
         colour *= 255
         # Extreme flux overflows: it is not a number, and becomes black.
-        _fill(colour, np.zeros(3, np.float32))
+        if not math.isfinite(colour.max()):
+            colour[~np.isfinite(colour)] = 0
         return colour.astype(np.uint8).transpose(1, 2, 0)
 
 
