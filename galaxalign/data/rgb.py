@@ -210,10 +210,11 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
 
 def _fill(planes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
     """Put a value into the pixels of each plane that are not finite."""
+    # The extremes tell that there is none, as a rule.
+    if math.isfinite(planes.max()) and math.isfinite(planes.min()):
+        return
     for plane, value in zip(planes, values, strict=True):
-        # The extremes tell that there is none, as a rule.
-        if not (math.isfinite(plane.max()) and math.isfinite(plane.min())):
-            plane[~np.isfinite(plane)] = value
+        plane[~np.isfinite(plane)] = value
 
 
 def _mean(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.float32]:
