@@ -203,8 +203,7 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
             colour = asinh_rgb(planes, limits, stretch.numbers["softening"])
         colour *= 255
         # Extreme flux overflows: it is not a number, and becomes black.
-        if not math.isfinite(colour.max()):
-            colour[~np.isfinite(colour)] = 0
+        _fill(colour, np.zeros(3, np.float32))
         return colour.astype(np.uint8).transpose(1, 2, 0)
 
 

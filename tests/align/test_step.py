@@ -12,6 +12,7 @@ from torch import distributed as dist
 from galaxalign.align.augmentation import augment
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.batches import RENDERED, Batch
+from galaxalign.align.inference import embed_symbols
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.optimizer import choose_trained
 from galaxalign.align.recipe import Recipe
@@ -117,3 +118,24 @@ def test_mirrored_galaxies_pass_the_tower_as_their_mirror_image(inputs):
     step.gradients(0, batch, step.own(step.pieces(batch)), [pictures], torch.amp.GradScaler("cpu", enabled=False))
     shown = augment(pictures, 32, chosen.augment, flip=False, generator=torch.Generator())
     torch.testing.assert_close(seen[0], torch.stack([shown[0], shown[1].flip(-1), shown[2]]), atol=1e-5, rtol=0)
+
+
+def test_smaller_symbols_pass_the_shared_tower_by_themselves_at_their_size(inputs):
+    smaller = {"name": "small-convnext", "size": 64, "symbol_scale": 0.5}
+    still = MIXED | {"augment": STILL, "backbone": smaller, "living": {"share": 0.0, "matched": False}}
+    batch = batch_of([0, 5, 11, 9, 13, 2, 8], [0, 1, 2, 2, 3, 0, 2])
+    whole = gradients(inputs, recipe(**still), own_tower=False, batch=batch)
+    assert {"loss symbol_text", "loss image_symbol"} <= set(whole)
+    assert_same(whole, gradients(inputs, recipe(accumulate=3, **still), own_tower=False, batch=batch))
+
+    chosen = recipe(**still)
+    material = read_inputs(source(inputs), chosen).material
+    model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=0.0)
+    step, seen = Step(model, name="shared", recipe=chosen, material=material), []
+    model.image.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[-1]))
+    pictures = material.train.pictures(batch.indices)
+    step.gradients(0, batch, step.own(step.pieces(batch)), [pictures], torch.amp.GradScaler("cpu", enabled=False))
+    assert seen == [64, 32]
+    seen.clear()
+    embed_symbols(model, material.vocabulary.prompts.drawings)
+    assert set(seen) == {32}
