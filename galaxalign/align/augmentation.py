@@ -22,7 +22,7 @@ class Augmentation:
 
 
 def resize(pictures: Tensor, size: int) -> Tensor:
-    """Pictures uint8 (N, H, W, 3) as float (N, 3, size, size) between 0 and 1, antialiased."""
+    """Pictures uint8 (N, H, W, C) as float (N, C, size, size) between 0 and 1, antialiased."""
     values = pictures.permute(0, 3, 1, 2).float() / 255
     if values.shape[-1] == size:
         return values
@@ -35,7 +35,7 @@ def augment(pictures: Tensor, size: int, settings: Augmentation, *, flip: bool, 
     Parameters
     ----------
     pictures
-        uint8 (N, H, W, 3), row 0 at the top.
+        uint8 (N, H, W, 3) or, grey, (N, H, W, 1), row 0 at the top.
     size
         Side of the result, pixels.
     flip
@@ -64,6 +64,8 @@ def augment(pictures: Tensor, size: int, settings: Augmentation, *, flip: bool, 
     grid = F.affine_grid(matrix, [n, values.shape[1], size, size], align_corners=False)
     values = F.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     values = values * draw(1 - settings.brightness, 1 + settings.brightness)[:, None, None, None]
+    # Colours of a grey picture are alike but for their noise.
+    values = values.expand(-1, 3, -1, -1)
     if settings.noise:
         values = values + settings.noise * torch.randn(values.shape, generator=generator, device=device)
     return values.clamp(0, 1)

@@ -90,7 +90,7 @@ class SymbolViews:
         )
         chosen = torch.randint(variants, (symbols, count), generator=generator, device=device)
         views = self.views[torch.arange(symbols, device=device)[:, None], chosen].flatten(0, 1)
-        pictures = augment(views[..., None].expand(-1, -1, -1, 3), size, turned, flip=flip, generator=generator)
+        pictures = augment(views[..., None], size, turned, flip=flip, generator=generator)
         return pictures, self.classes.repeat_interleave(count)
 
 

@@ -152,6 +152,16 @@ def test_rotation_keeps_the_centre_and_the_hand():
             assert (right > 1.5 * power).all()
 
 
+def test_grey_pictures_change_as_they_do_in_three_colours():
+    settings = Augmentation(rotate=True, flip=True, zoom=0.2, shift=0.1, brightness=0.3, noise=0.05)
+    grey = torch.randint(256, (6, 40, 40, 1), generator=generator()).byte()
+    colours = grey.expand(-1, -1, -1, 3)
+    one, three = (augment(made, 16, settings, flip=True, generator=generator()) for made in (grey, colours))
+    assert one.shape == (6, 3, 16, 16)
+    assert torch.equal(one, three)
+    assert not torch.equal(one[:, 0], one[:, 1])
+
+
 def test_symbol_views_are_drawn_for_every_symbol():
     views = torch.zeros(3, 5, 16, 16, dtype=torch.uint8)
     views[1] = 255
