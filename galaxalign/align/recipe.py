@@ -24,6 +24,7 @@ class Stage:
     epochs: int
     learning_rate: LearningRate
     weights: Weights
+    symbol_views: int
     lock: tuple[str, ...]
 
     @classmethod
@@ -33,6 +34,7 @@ class Stage:
             epochs=settings["epochs"],
             learning_rate=LearningRate(**settings["learning_rate"]),
             weights=Weights(**settings["weights"]),
+            symbol_views=settings["symbol_views"],
             lock=tuple(settings["lock"]),
         )
 
@@ -80,7 +82,6 @@ class Recipe:
     epoch_size: int | str
     batch_size: int
     accumulate: int
-    symbol_views: int
     temperature: Temperature
     norm_layers: str
     dropout: float
@@ -97,13 +98,16 @@ class Recipe:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
         """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
+        settings = dict(settings)
+        # In models of before stages had a number of their own.
+        views = {"symbol_views": settings.pop("symbol_views")} if "symbol_views" in settings else {}
         parts: dict[str, Any] = {
             "backbone": BackboneSettings(**settings["backbone"]),
             "living": Living(**settings["living"]),
             "temperature": Temperature(**settings["temperature"]),
             "optimizer": Optimizer(**settings["optimizer"]),
             "augment": Augmentation(**settings["augment"]),
-            "stages": {name: Stage.from_dict(stage) for name, stage in settings["stages"].items()},
+            "stages": {name: Stage.from_dict(views | stage) for name, stage in settings["stages"].items()},
             "interpolate": tuple(settings["interpolate"]),
         }
         return cls(**{**settings, **parts})

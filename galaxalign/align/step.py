@@ -44,7 +44,7 @@ class Step:
     def __init__(self, model: TriModalModel, *, name: str, recipe: Recipe, material: Material) -> None:
         self.model, self.recipe, self.material = model, recipe, material
         vocabulary = self.vocabulary = material.vocabulary
-        self.weights = recipe.stages[name].weights
+        self.weights, self.symbol_views = recipe.stages[name].weights, recipe.stages[name].symbol_views
         self.place = recipe.seed, recipe.stage_number(name)
         self.device = model.logit_scale.device
         self.symbols: SymbolViews = vocabulary.views.to(self.device)
@@ -181,7 +181,7 @@ class Step:
             return None, self.symbols.classes
         draws = generator_for(self.device, Purpose.SYMBOLS, *self.place, step)
         return self.symbols.draw(
-            self.recipe.symbol_views,
+            self.symbol_views,
             self.model.symbol_size,
             self.recipe.augment,
             flip=not self.vocabulary.handed,

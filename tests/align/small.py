@@ -21,8 +21,7 @@ TINY = {
 SMALL = {
     "backbone": {"name": "test-tiny", "pretrained": "none", "size": 32},
     "batch_size": 8,
-    "symbol_views": 1,
-    "stages": {"shared": {"epochs": 1}, "symbol": {"epochs": 1}},
+    "stages": {"shared": {"epochs": 1, "symbol_views": 1}, "symbol": {"epochs": 1}},
 }
 
 

@@ -20,8 +20,7 @@ SMALL = {
     "symbols": {"variants": 2},
     "recipe": {
         "backbone": {"size": 48},
-        "symbol_views": 1,
-        "stages": {"shared": {"epochs": 1}, "symbol": {"epochs": 1}},
+        "stages": {"shared": {"epochs": 1, "symbol_views": 1}, "symbol": {"epochs": 1}},
     },
     "runs": {"image_only": {"stages": {"shared": {"epochs": 2}}}},
     "evaluate": {"bootstrap": 100, "top_k": [1, 5], "probe": [0.1]},

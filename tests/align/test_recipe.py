@@ -1,0 +1,16 @@
+"""Recipes as models keep them."""
+
+from galaxalign.align.recipe import Recipe
+from tests.align.small import recipe
+
+
+def test_a_recipe_comes_back_from_its_plain_values():
+    assert Recipe.from_dict(recipe().to_dict()) == recipe()
+
+
+def test_stages_of_older_models_share_one_number_of_views():
+    older = recipe().to_dict()
+    for stage in older["stages"].values():
+        del stage["symbol_views"]
+    read = Recipe.from_dict(older | {"symbol_views": 3})
+    assert {stage.symbol_views for stage in read.stages.values()} == {3}
