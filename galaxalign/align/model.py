@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galaxalign.align.backbones import Backbone, TextTower
-from galaxalign.align.norms import freeze_norms
+from galaxalign.align.norms import folded_once, freeze_norms
 
 # Published bounds of a = exp(logit_scale).
 LARGEST_SCALE = 100.0
@@ -89,6 +89,9 @@ class TriModalModel(nn.Module):
         if views is not None and self.symbol is None and views.shape[1:] == pictures.shape[1:]:
             # One pass for all pictures of the shared tower.
             features, drawn = self.features(torch.cat([pictures, views])).split([len(pictures), len(views)])
+        elif views is not None and self.symbol is None:
+            with folded_once(self.image):
+                features, drawn = self.features(pictures), self.features(views)
         else:
             features = self.features(pictures)
             drawn = self.features(views, self.symbol) if views is not None else None

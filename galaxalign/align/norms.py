@@ -6,6 +6,8 @@ the same gradients of w, gamma and beta, without a pass over the whole picture f
 On a CPU where other work goes on these passes are more than half of a training step of a small network.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -22,23 +24,30 @@ class _Folded:
 
     def __init__(self, convolution: nn.Conv2d, norm: _BatchNorm) -> None:
         self.convolution, self.norm = convolution, norm
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """w' and b'."""
+        norm = self.norm
+        if norm.running_var is None or norm.running_mean is None:
+            raise ValueError("a batch norm without statistics cannot be folded")
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self.convolution.weight * factor.view(-1, 1, 1, 1), norm.bias - norm.running_mean * factor
 
     def __call__(self, inputs: Tensor) -> Tensor:
         from timm.layers.conv2d_same import Conv2dSame
         from timm.layers.padding import pad_same
 
-        convolution, norm = self.convolution, self.norm
-        if norm.running_var is None or norm.running_mean is None:
-            raise ValueError("a batch norm without statistics cannot be folded")
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        convolution = self.convolution
+        weight, bias = self.kept or self.weights()
         if isinstance(convolution, Conv2dSame):
             inputs = pad_same(
                 inputs, list(convolution.kernel_size), list(convolution.stride), list(convolution.dilation)
             )
         return F.conv2d(
             inputs,
-            convolution.weight * factor.view(-1, 1, 1, 1),
-            norm.bias - norm.running_mean * factor,
+            weight,
+            bias,
             convolution.stride,
             convolution.padding,
             convolution.dilation,
@@ -87,6 +96,20 @@ def freeze_norms(tower: nn.Module, size: int) -> int:
     for convolution, norm in pairs:
         del convolution.__dict__["forward"], norm.__dict__["forward"]
     return 0
+
+
+@contextmanager
+def folded_once(tower: nn.Module) -> Iterator[None]:
+    """Within it, the norms of a tower are folded once, whatever number of times it is passed."""
+    found = [module.__dict__.get("forward") for module in tower.modules()]
+    folded = [forward for forward in found if isinstance(forward, _Folded)]
+    for forward in folded:
+        forward.kept = forward.weights()
+    try:
+        yield
+    finally:
+        for forward in folded:
+            forward.kept = None
 
 
 def _pairs(module: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:

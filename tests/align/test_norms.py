@@ -1,13 +1,14 @@
 """Folded batch norms are the same function with the same gradients."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
 from galaxalign.align.backbones import declare_torchvision
-from galaxalign.align.norms import freeze_norms, hold_norms
+from galaxalign.align.norms import folded_once, freeze_norms, hold_norms
 
 declare_torchvision()
 
@@ -57,6 +58,29 @@ def test_a_folded_tower_says_and_learns_the_same(name, norms):
     assert torch.allclose(plain(pictures), folded(pictures), rtol=1e-9)
     for (name, first), (_, second) in zip(plain.named_parameters(), folded.named_parameters(), strict=True):
         assert torch.allclose(first.grad, second.grad, rtol=1e-6, atol=1e-9 * float(first.grad.abs().max())), name
+
+
+def test_norms_folded_once_for_two_passes_teach_the_same():
+    import timm
+
+    torch.manual_seed(0)
+    tower = used(timm.create_model("tf_efficientnet_lite0", num_classes=0)).double().eval()
+    freeze_norms(tower, 64)
+    large, small = torch.rand(3, 3, 64, 64).double(), torch.rand(2, 3, 32, 32).double()
+    found = []
+    for once in (nullcontext(), folded_once(tower)):
+        tower.zero_grad()
+        with once:
+            passed = torch.cat([tower(large), tower(small)])
+        passed.square().mean().backward()
+        found.append([passed.detach(), *(weight.grad.clone() for weight in tower.parameters())])
+    for twice, shared in zip(*found, strict=True):
+        torch.testing.assert_close(shared, twice)
+    # What was folded is not kept for the next step, whose weights are others.
+    with torch.no_grad():
+        for weight in tower.parameters():
+            weight.mul_(1.1)
+    assert not torch.allclose(tower(large), found[0][0][:3])
 
 
 def test_a_norm_that_runs_elsewhere_is_left_alone():
