@@ -69,7 +69,8 @@ class StageTrainer:
         device = model.logit_scale.device
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         if recipe.compile:
-            model.image.compile()
+            # A graph for each of the few sizes; one for all sizes takes minutes to make.
+            model.image.compile(dynamic=False)
         self.step = Step(model, name=name, recipe=recipe, material=material)
         self.steps_an_epoch = epoch_length(len(material.train), recipe)
         self.done = 0
