@@ -76,11 +76,21 @@ def test_norms_folded_once_for_two_passes_teach_the_same():
         found.append([passed.detach(), *(weight.grad.clone() for weight in tower.parameters())])
     for twice, shared in zip(*found, strict=True):
         torch.testing.assert_close(shared, twice)
-    # What was folded is not kept for the next step, whose weights are others.
-    with torch.no_grad():
+
+
+def test_what_is_folded_once_is_kept_for_a_step_and_no_longer():
+    import timm
+
+    tower = used(timm.create_model("tf_efficientnet_lite0", num_classes=0)).eval()
+    freeze_norms(tower, 32)
+    pictures = torch.rand(1, 3, 32, 32)
+    with torch.no_grad(), folded_once(tower):
+        before = tower(pictures)
         for weight in tower.parameters():
             weight.mul_(1.1)
-    assert not torch.allclose(tower(large), found[0][0][:3])
+        assert torch.equal(tower(pictures), before)
+    with torch.no_grad():
+        assert not torch.allclose(tower(pictures), before)
 
 
 def test_a_norm_that_runs_elsewhere_is_left_alone():

@@ -107,17 +107,32 @@ def test_pieces_keep_order_and_number():
     assert [len(piece.labels) for piece in pieces] == [3, 2, 2]
 
 
-def test_mirrored_galaxies_pass_the_tower_as_their_mirror_image(inputs):
-    chosen = recipe(augment=STILL, batch_size=3)
+def what_passes(inputs, chosen: Recipe, batch: Batch, stage: str, part: str = "") -> tuple[list, Step]:
+    """What one step gives to the model, or to a part of it, each time that it is called; and the step."""
     material = read_inputs(source(inputs), chosen).material
     model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=0.0)
-    step, seen = Step(model, name="shared", recipe=chosen, material=material), []
-    model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    batch = batch_of([4, 5, 6], [0, 1, 1], mirrored=(1,))
+    step, seen = Step(model, name=stage, recipe=chosen, material=material), []
+    hook = model.get_submodule(part).register_forward_pre_hook(lambda _, given: seen.append(given))
     pictures = material.train.pictures(batch.indices)
     step.gradients(0, batch, step.own(step.pieces(batch)), [pictures], torch.amp.GradScaler("cpu", enabled=False))
+    hook.remove()
+    return seen, step
+
+
+def test_mirrored_galaxies_pass_the_tower_as_their_mirror_image(inputs):
+    chosen = recipe(augment=STILL, batch_size=3)
+    batch = batch_of([4, 5, 6], [0, 1, 1], mirrored=(1,))
+    seen, step = what_passes(inputs, chosen, batch, "shared")
+    pictures = step.material.train.pictures(batch.indices)
     shown = augment(pictures, 32, chosen.augment, flip=False, generator=torch.Generator())
-    torch.testing.assert_close(seen[0], torch.stack([shown[0], shown[1].flip(-1), shown[2]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[0][0], torch.stack([shown[0], shown[1].flip(-1), shown[2]]), atol=1e-5, rtol=0)
+
+
+def test_each_stage_shows_as_many_views_of_each_symbol_as_it_says(inputs):
+    chosen = recipe(stages={"shared": {"symbol_views": 3}, "symbol": {"symbol_views": 2}})
+    for stage, views in (("shared", 3), ("symbol", 2)):
+        seen, step = what_passes(inputs, chosen, batch_of([0, 5, 9], [0, 1, 2]), stage)
+        assert len(seen[0][1]) == views * len(step.vocabulary.prompts.drawings)
 
 
 def test_smaller_symbols_pass_the_shared_tower_by_themselves_at_their_size(inputs):
@@ -128,14 +143,9 @@ def test_smaller_symbols_pass_the_shared_tower_by_themselves_at_their_size(input
     assert {"loss symbol_text", "loss image_symbol"} <= set(whole)
     assert_same(whole, gradients(inputs, recipe(accumulate=3, **still), own_tower=False, batch=batch))
 
-    chosen = recipe(**still)
-    material = read_inputs(source(inputs), chosen).material
-    model = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.07, dropout=0.0)
-    step, seen = Step(model, name="shared", recipe=chosen, material=material), []
-    model.image.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[-1]))
-    pictures = material.train.pictures(batch.indices)
-    step.gradients(0, batch, step.own(step.pieces(batch)), [pictures], torch.amp.GradScaler("cpu", enabled=False))
-    assert seen == [64, 32]
-    seen.clear()
-    embed_symbols(model, material.vocabulary.prompts.drawings)
-    assert set(seen) == {32}
+    seen, step = what_passes(inputs, recipe(**still), batch, "shared", part="image")
+    assert [given[0].shape[-1] for given in seen] == [64, 32]
+    again = []
+    step.model.image.register_forward_pre_hook(lambda _, given: again.append(given[0].shape[-1]))
+    embed_symbols(step.model, step.vocabulary.prompts.drawings)
+    assert set(again) == {32}
