@@ -98,7 +98,9 @@ def _plain_flux(source: str, recipe: ImageRecipe) -> Image.Image:
 def _decode(manifest: Path, recipe: ImageRecipe, _: Path) -> float:
     """The slowest of so many processes, each of which reads its share of the images and does nothing with them."""
     sources = list(pd.read_parquet(manifest)["source"])
-    read = partial(read_image, cube_bands=recipe.bands, bands=recipe.stretch.bands, layout=recipe.fits)
+    read = partial(
+        read_image, cube_bands=recipe.bands, bands=recipe.stretch.bands, layout=recipe.fits, crop=recipe.crop
+    )
     # Forked, for nobody waits for them to start.
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
         return max(pool.map(partial(_read_all, read=read), [sources[place::WORKERS] for place in range(WORKERS)]))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from galaxalign.data.crop import crop_centre
 from galaxalign.data.fits import Layout
 from galaxalign.data.flags import MEANINGS, BadImage
-from galaxalign.data.pictures import ImageRecipe, Picture, crop_centre, make_picture
+from galaxalign.data.pictures import ImageRecipe, Picture, make_picture
 from galaxalign.data.readers import Flux, read_image
 from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import COLOURS, STRETCHES, Stretch, to_rgb

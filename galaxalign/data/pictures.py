@@ -96,28 +96,20 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
         Largest share of pixels without data in the part that is kept.
     """
     try:
-        image = read_image(source, cube_bands=recipe.bands, bands=recipe.stretch.bands, layout=recipe.fits)
+        image = read_image(
+            source, cube_bands=recipe.bands, bands=recipe.stretch.bands, layout=recipe.fits, crop=recipe.crop
+        )
     except BadImage as bad:
         black = np.zeros((recipe.size, recipe.size, 3), np.uint8)
         return Picture(pixels=black, flag=bad.flag, reason=bad.reason)
     if isinstance(image, Flux):
-        flux = np.ascontiguousarray(crop_centre(image.values.transpose(1, 2, 0), recipe.crop).transpose(2, 0, 1))
-        flux = flux.astype(np.float32, copy=False)
+        flux = np.ascontiguousarray(image.values).astype(np.float32, copy=False)
         coverage, pixels = measure_flux(flux), to_rgb(flux, image.bands, recipe.stretch)
         if image.outside is not None:
-            beyond = float(crop_centre(image.outside, recipe.crop).mean())
-            coverage = replace(coverage, edge=max(coverage.edge, beyond))
+            coverage = replace(coverage, edge=max(coverage.edge, float(image.outside.mean())))
     else:
-        pixels = crop_centre(image, recipe.crop)
+        pixels = image
         coverage = measure_picture(pixels)
     picture = resize(pixels, recipe.size)
     flag, reason = judge(coverage, picture, max_blank, recipe.quality)
     return Picture(pixels=picture, flag=flag, reason=reason and f"{source}: {reason}")
-
-
-def crop_centre(image: NDArray[Any], share: float) -> NDArray[Any]:
-    """The central square of an image (H, W, ...), its side `share` of the shorter side."""
-    height, width = image.shape[:2]
-    side = max(1, round(share * min(height, width)))
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]

@@ -5,11 +5,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from galaxalign.data.crop import crop_centre
 from galaxalign.data.flags import BadImage
+from galaxalign.data.jpeg import decode_jpeg
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # More pixels than any cutout has, and more bytes than any picture of them.
@@ -17,8 +18,10 @@ MAX_PIXELS = 2**25
 MAX_BYTES = 2**28
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
     """The picture in a file, shape (H, W, 3), turned as its EXIF orientation says, as every viewer shows it.
+
+    With `crop` it is the central square, its side so large a share of the shorter side.
 
     The format is told by the content, whatever the name's ending.  Grey becomes red = green = blue; of 16 bits the
     upper 8 are kept; what is transparent lies on black; palettes and CMYK become the colours they stand for; of
@@ -33,9 +36,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     if path.stat().st_size > MAX_BYTES:
         raise BadImage("too_large", f"{path} has more than {MAX_BYTES // 2**20} MiB")
     data = path.read_bytes()
-    quick = _decode_jpeg(data)
-    if quick is not None:
-        return quick
+    if data[:3] == b"\xff\xd8\xff" and data.find(b"Exif\0\0", 0, 2**17) < 0:
+        quick = decode_jpeg(data, crop, min(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or 0))
+        if quick is not None:
+            return quick
     with warnings.catch_warnings():
         # What Pillow finds odd is not for the log of a million pictures; what it refuses is raised.
         warnings.simplefilter("ignore")
@@ -45,7 +49,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadImage("too_large", f"{path} has {image.width} x {image.height} pixels")
                 ImageOps.exif_transpose(image, in_place=True)
-                return _colours(image, path)
+                colours = _colours(image, path)
+                return colours if crop is None else crop_centre(colours, crop)
         except BadImage:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -58,20 +63,6 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         except Exception as error:
             cut = "truncated" in str(error).lower() or _ends_early(data)
             raise BadImage("truncated" if cut else "unreadable", f"{path}: {error}") from error
-
-
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
-    """A plain JPEG, or None for what Pillow should look at: other formats, EXIF, CMYK, whatever is damaged."""
-    if data[:3] != b"\xff\xd8\xff" or data.find(b"Exif\0\0", 0, 2**17) >= 0:
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or not 0 < height * width <= min(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or 0):
-            return None
-        picture: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-    except ValueError:
-        return None
-    return picture
 
 
 def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:

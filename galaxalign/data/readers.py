@@ -12,7 +12,7 @@ A source is named by a text, its locator:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxalign.data.bands import find_planes
+from galaxalign.data.crop import crop_centre
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.locators import CUT, HDF5, split_locator
@@ -48,7 +49,12 @@ class Flux:
 
 
 def read_image(
-    source: str, *, cube_bands: Sequence[str], bands: Sequence[str], layout: Layout = PLAIN
+    source: str,
+    *,
+    cube_bands: Sequence[str],
+    bands: Sequence[str],
+    layout: Layout = PLAIN,
+    crop: float | None = None,
 ) -> Flux | NDArray[np.uint8]:
     """The image at a locator.
 
@@ -62,6 +68,8 @@ def read_image(
         Bands wanted of flux; others are left out.
     layout
         How FITS files are laid out.
+    crop
+        Share of the shorter side that is kept, around the centre; None for the whole image.
 
     Returns
     -------
@@ -75,6 +83,22 @@ def read_image(
         With the flag and the reason.
     """
     path, row = split_locator(source)
+    if path.lower().endswith(PICTURES) and not row.startswith(CUT):
+        return read_picture(readable(Path(path)), crop)
+    image = _read_whole(path, row, source, cube_bands, bands, layout)
+    if crop is None:
+        return image
+    if isinstance(image, Flux):
+        outside = image.outside if image.outside is None else crop_centre(image.outside, crop)
+        values = crop_centre(image.values.transpose(1, 2, 0), crop).transpose(2, 0, 1)
+        return replace(image, values=values, outside=outside)
+    return crop_centre(image, crop)
+
+
+def _read_whole(
+    path: str, row: str, source: str, cube_bands: Sequence[str], bands: Sequence[str], layout: Layout
+) -> Flux | NDArray[np.uint8]:
+    """All of an image that is not in a picture file."""
     if row.startswith(CUT):
         return _read_cut(path, row, cube_bands, bands, layout)
     if path.lower().endswith(HDF5):
@@ -88,8 +112,6 @@ def read_image(
         if layout.image == "first":
             _check_name(path, planes[0], cube_bands, bands)
         return _choose(path, planes[0], cube_bands, bands)
-    if path.lower().endswith(PICTURES):
-        return read_picture(readable(Path(path)))
     raise BadImage("unreadable", f"{path} ends in none of {', '.join(KINDS + HDF5)}")
 
 

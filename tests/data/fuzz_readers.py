@@ -214,7 +214,7 @@ def damaged(files: dict[str, bytes], number: int) -> tuple[str, bytes, ImageReci
         layout = LAYOUTS[2 if name.endswith("bands.fits") else 3 if name.endswith("masks.fits") else 0]
     if name.startswith("tile_"):
         ending = f"{'_{band}' * ('{band}' in name)}{ending}#{_cut(generator)}"
-    return ending, bytes(content), replace(PLAIN, fits=layout)
+    return ending, bytes(content), replace(PLAIN, fits=layout, crop=float(generator.choice([1.0, 0.3])))
 
 
 def _cut(generator: np.random.Generator) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from galaxalign.data.crop import crop_centre
 from galaxalign.data.duplicates import (
     BITS,
     LIMIT,
@@ -19,7 +20,7 @@ from galaxalign.data.duplicates import (
 )
 from galaxalign.data.fingerprints import write_fingerprints
 from galaxalign.data.manifest import SplitRule, write_manifest
-from galaxalign.data.pictures import crop_centre, make_picture
+from galaxalign.data.pictures import make_picture
 from galaxalign.data.resizing import resize
 from galaxalign.symbols.sheet import read_sheet
 from tests.conftest import ROOT

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from galaxalign.data.crop import crop_centre
 from galaxalign.data.filling import CHUNK
-from galaxalign.data.pictures import ImageRecipe, crop_centre, make_picture
+from galaxalign.data.pictures import ImageRecipe, make_picture
 from galaxalign.data.quality import measure_picture
 from galaxalign.data.rgb import to_rgb
 from galaxalign.data.store import read_store
