@@ -250,10 +250,6 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.labels_per_class' is 0: give living.share 1.0, so that rendered galaxies are trained on, "
             "and epoch_size their number in an epoch"
         )
-    if epochs and classifier == "head" and weights["classifier"] == 0:
-        raise GalaxAlignError(
-            f"'{where}.classifier' is head, but no stage trains one: give stages.*.weights.classifier a value above 0"
-        )
     needs = {"text": ["image_text"], "symbol": ["symbol_text", "image_symbol"], "fused": ["image_text"]}
     if epochs and classifier in needs and not any(weights[name] for name in needs[classifier]):
         raise GalaxAlignError(
@@ -261,10 +257,12 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"{'|'.join(needs[classifier])} a value above 0, or choose head or probe"
         )
     aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
-    if stages["head"]["epochs"] and not (aligned and classifier == "head"):
+    fitted = classifier == "head" and not (epochs and weights["classifier"])
+    if fitted and (recipe["targets"] == "votes" or not aligned):
         raise GalaxAlignError(
-            f"'{where}.stages.head.epochs' is {stages['head']['epochs']}: that head starts as the fused prototypes, so "
-            "it needs text and symbol weights above 0 in the stages before, and classifier: head"
+            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; "
+            "train texts and symbols by targets other than votes, give stages.*.weights.classifier a value above 0, or "
+            "choose text, symbol, fused or probe"
         )
     for name, stage in stages.items():
         if stage["epochs"] and not any(stage["weights"].values()):

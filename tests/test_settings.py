@@ -57,6 +57,9 @@ TILES = {
 }
 
 
+TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -80,7 +83,8 @@ TILES = {
         ("predictions/model", "results/simulated/galaxaling/model.pt", "'predictions.model' is"),
         ("similar/model", "model.pt", "no data set and run that make it"),
         ("recipe/backbone/pretrained", "weights/none.pt", "there is no such file"),
-        ("runs/bad", {"classifier": "head"}, "no stage trains one"),
+        ("runs/bad", {"targets": "votes"}, "'runs.bad.classifier' is head: one that no stage trains is fitted"),
+        ("runs/bad", {"stages": {"shared": TEXTLESS, "symbol": TEXTLESS}}, "fitted from the fused prototypes"),
         ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
         ("datasets/simulated/source", {"catalog": {}}, "unknown key 'datasets.simulated.source.catalog'"),
         ("datasets/simulated/source", {}, "exactly one key"),

@@ -3,7 +3,9 @@
 import copy
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +17,7 @@ LARGEST_SCALE = 100.0
 
 
 class Head(nn.Module):
-    """A linear classifier (D -> C) of embeddings, of unit length where it started from prototypes."""
+    """A linear classifier (D -> C) of embeddings, of unit length where it was fitted to them."""
 
     def __init__(self, width: int, classes: int, *, unit: bool) -> None:
         super().__init__()
@@ -23,12 +25,12 @@ class Head(nn.Module):
         self.unit = unit
 
     @classmethod
-    def from_prototypes(cls, prototypes: Tensor, scale: float) -> "Head":
-        """The head that gives what the prototypes (C, D) give: logits a u . p_c."""
-        head = cls(prototypes.shape[1], len(prototypes), unit=True)
+    def of(cls, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> "Head":
+        """The head that gives unit-length embeddings u the logits W u + b, of W (C, D) and b (C,)."""
+        head = cls(weights.shape[1], len(weights), unit=True)
         with torch.no_grad():
-            head.linear.weight.copy_(scale * prototypes)
-            head.linear.bias.zero_()
+            head.linear.weight.copy_(torch.from_numpy(weights))
+            head.linear.bias.copy_(torch.from_numpy(bias))
         return head
 
     def forward(self, features: Tensor) -> Tensor:

@@ -99,15 +99,16 @@ class Recipe:
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
         """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
         settings = dict(settings)
-        # In models of before stages had a number of their own.
+        # In models of before stages had a number of their own, and of before heads were fitted.
         views = {"symbol_views": settings.pop("symbol_views")} if "symbol_views" in settings else {}
+        stages = {name: views | stage for name, stage in settings["stages"].items() if name != "head"}
         parts: dict[str, Any] = {
             "backbone": BackboneSettings(**settings["backbone"]),
             "living": Living(**settings["living"]),
             "temperature": Temperature(**settings["temperature"]),
             "optimizer": Optimizer(**settings["optimizer"]),
             "augment": Augmentation(**settings["augment"]),
-            "stages": {name: Stage.from_dict(views | stage) for name, stage in settings["stages"].items()},
+            "stages": {name: Stage.from_dict(stage) for name, stage in stages.items()},
             "interpolate": tuple(settings["interpolate"]),
         }
         return cls(**{**settings, **parts})
@@ -134,8 +135,8 @@ class Recipe:
     @property
     def has_head(self) -> bool:
         """Whether a linear head is trained beside the towers, from random weights."""
-        return any(stage.epochs and stage.weights.classifier for name, stage in self.stages.items() if name != "head")
+        return any(stage.epochs and stage.weights.classifier for stage in self.stages.values())
 
     def stage_number(self, name: str) -> int:
         """Place of a stage in the order of training, which seeds its random draws."""
-        return {"shared": 1, "symbol": 2, "head": 3}[name]
+        return {"shared": 1, "symbol": 2}[name]

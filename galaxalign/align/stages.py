@@ -16,8 +16,9 @@ from galaxalign.align.batches import Galaxies, few_labels
 from galaxalign.align.calibration import fit_temperature
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from galaxalign.align.distributed import processes, rank, wait_for_all
+from galaxalign.align.fitting import fit_head
 from galaxalign.align.history import History
-from galaxalign.align.inference import embed_symbols, embed_texts
+from galaxalign.align.inference import embed_all, embed_symbols, embed_texts
 from galaxalign.align.interpolation import interpolated
 from galaxalign.align.material import Material
 from galaxalign.align.model import Head, TriModalModel
@@ -25,11 +26,12 @@ from galaxalign.align.placement import place_texts
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.state import StateFile, file_mark, fingerprint
 from galaxalign.align.training import train_stage
-from galaxalign.align.validation import validate, validation_scores
+from galaxalign.align.validation import galaxy_batches, validate, validation_scores
 from galaxalign.align.vocabulary import vocabulary_of
 from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
+from galaxalign.evaluate.metrics import confusion, macro_f1
 from galaxalign.evaluate.prototypes import text_prototypes
 from galaxalign.memory import keep_freed_memory
 from galaxalign.symbols.living import LivingSymbols
@@ -108,8 +110,8 @@ def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, 
 def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, history: Path, steps: Path) -> None:
     """Stage 2: from stage 1's checkpoint `shared`, go on with an own symbol tower where the stage uses symbols.
 
-    Then a linear head is trained from the prototypes, if the recipe says so, the share of the fine-tuning that
-    does best on validation is kept, and the probabilities are calibrated there.
+    Then the share of the fine-tuning that does best on validation is kept, a linear head is fitted if the recipe
+    wants one and no stage has trained it, and the probabilities are calibrated on validation.
     """
     torch.set_num_threads(source.threads)
     keep_freed_memory()
@@ -122,7 +124,7 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
             towers.own_symbol_tower()
         _add_missing_parts(towers, recipe, len(inputs.sheet.classes))
         trained = replace(checkpoint, model=towers.to(device), recipe=recipe, stage="symbol", code=source.code)
-        _train(trained, ["symbol", "head"], source, inputs, model=model, history=history, steps=steps, start=shared)
+        _train(trained, ["symbol"], source, inputs, model=model, history=history, steps=steps, start=shared)
 
 
 def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[TriModalModel, bool]:
@@ -180,13 +182,13 @@ def _train(
     states = [StateFile(model.with_name(f"{model.stem}.{name}.state"), mark) for name in stages]
     for name, state in zip(stages, states, strict=True):
         if name in recipe.stages:
-            if name == "head" and recipe.stages[name].epochs:
-                towers.head = prototype_head(towers, recipe, inputs).to(towers.logit_scale.device)
             trained = train_stage(towers, name=name, recipe=recipe, material=inputs.material, state=state)
             written.epochs += trained.epochs
             written.steps += trained.steps
     if start is not None:
         choose_interpolation(towers, recipe, inputs.material, source.start)
+        if recipe.classifier == "head" and towers.head is None:
+            towers.head = fitted_head(towers, recipe, inputs.material).to(towers.logit_scale.device)
         checkpoint = replace(checkpoint, calibration=_calibration(towers, recipe, inputs.material))
     if rank() == 0:
         written.write(history, steps)
@@ -196,14 +198,29 @@ def _train(
     wait_for_all()
 
 
-def prototype_head(towers: TriModalModel, recipe: Recipe, inputs: Inputs) -> Head:
-    """The linear head that classifies as the fused prototypes do, from which it is fine-tuned."""
-    prompts = inputs.material.vocabulary.prompts
+def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> Head:
+    """The linear head of the galaxies trained on, drawn towards the fused prototypes; those, unless it does better.
+
+    Which does better is judged by macro-F1 on validation, of equals the prototypes.
+    """
+    prompts = material.vocabulary.prompts
     symbols = embed_symbols(towers, prompts.drawings)
     by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
     by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
-    fused = recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol
-    return Head.from_prototypes(torch.from_numpy(fused).float(), towers.scale.item())
+    prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
+    kept = Head.of(prototypes, np.zeros(prompts.classes))
+    if len(material.train) and len(material.validation):
+        embeddings, _ = embed_all(towers, galaxy_batches(material.train), recipe.backbone.size)
+        fitted = Head.of(*fit_head(embeddings, material.train.labels.numpy(), prototypes))
+        judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
+        labels, scores = material.validation.labels.numpy(), []
+        for head in (kept, fitted):
+            with torch.inference_mode():
+                predicted = head(torch.from_numpy(judged)).argmax(1).numpy()
+            scores.append(float(macro_f1(confusion(labels, predicted, prompts.classes))))
+        logger.info("validation macro-F1 of prototypes %.3f, of a head fitted from them %.3f", *scores)
+        kept = fitted if scores[1] > scores[0] else kept
+    return kept
 
 
 def choose_interpolation(towers: TriModalModel, recipe: Recipe, material: Material, start: Path | None) -> None:

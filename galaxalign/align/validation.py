@@ -20,13 +20,13 @@ def validation_scores(
 ) -> NDArray[np.float64] | None:
     """Scores (N, C) of the recipe's own classifier; None for a probe, or without galaxies.
 
-    Before a head begins they are those of the fused prototypes that it will begin as.
+    Before a head is fitted they are those of the fused prototypes.
     """
     if recipe.classifier == "probe" or len(galaxies) == 0:
         return None
     if recipe.classifier == "head" and model.head is None:
         recipe = replace(recipe, classifier="fused")
-    embeddings, logits = embed_all(model, _batches(galaxies), recipe.backbone.size)
+    embeddings, logits = embed_all(model, galaxy_batches(galaxies), recipe.backbone.size)
     return class_scores(model, recipe, prompts, embeddings, logits)
 
 
@@ -39,6 +39,7 @@ def validate(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxi
     return {"validation_accuracy": float(accuracy(matrix)), "validation_macro_f1": float(macro_f1(matrix))}
 
 
-def _batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
+def galaxy_batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of galaxies (N, H, W, 3), a batch at a time."""
     for indices in torch.arange(len(galaxies)).split(BATCH):
         yield galaxies.pictures(indices).numpy()

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import log_softmax
 
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
-from galaxalign.align.inference import embed_all, in_batches
-from galaxalign.align.stages import prototype_head, read_inputs
+from galaxalign.align.inference import embed_all
+from galaxalign.align.stages import fitted_head, read_inputs
+from galaxalign.align.validation import galaxy_batches
 from galaxalign.errors import GalaxAlignError
 from tests.align.small import recipe, source, train, train_shared
 
@@ -42,22 +44,35 @@ def test_a_run_starts_from_the_model_of_another(inputs, living, tmp_path):
         train_shared(inputs, tmp_path / "other", recipe(**other), start=living)
 
 
-def test_a_head_begins_as_the_prototypes_and_is_trained(inputs, living, tmp_path):
-    chosen = recipe(classifier="fused")
-    checkpoint = load_checkpoint(living)
+def test_a_head_is_fitted_to_the_galaxies_trained_on(inputs, living, tmp_path):
+    chosen = recipe(classifier="head")
     made = read_inputs(source(inputs), chosen)
-    checkpoint.model.head = prototype_head(checkpoint.model, chosen, made)
-    pictures = made.material.train.pictures(torch.arange(8)).numpy()
-    embeddings, logits = embed_all(checkpoint.model, in_batches(lambda rows: pictures[rows], 8), 32)
-    fused = class_scores(checkpoint.model, chosen, made.material.vocabulary.prompts, embeddings, None)
+    model = load_checkpoint(living).model
+    model.head = fitted_head(model, chosen, made.material)
+    embeddings, logits = embed_all(model, galaxy_batches(made.material.train), 32)
+    labels = made.material.train.labels.numpy()
+    fused = class_scores(model, recipe(classifier="fused"), made.material.vocabulary.prompts, embeddings, None)
+    assert log_loss(logits, labels) < log_loss(fused, labels)
+    # The head of a run is that of its last weights, and is what classifies.
+    trained = load_checkpoint(train(inputs, tmp_path, chosen)).model
+    again = fitted_head(trained, chosen, made.material)
+    assert torch.allclose(trained.head.linear.weight, again.linear.weight, atol=1e-4)
+    assert trained.head.unit
+
+
+def log_loss(scores, labels):
+    return -log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean()
+
+
+def test_a_head_without_labels_is_the_prototypes(inputs, tmp_path):
+    chosen = recipe(classifier="head", **RENDERED)
+    model = load_checkpoint(train(inputs, tmp_path, chosen)).model
+    made = read_inputs(source(inputs), chosen)
+    embeddings, logits = embed_all(model, galaxy_batches(made.material.validation), 32)
+    fused = class_scores(model, recipe(classifier="fused"), made.material.vocabulary.prompts, embeddings, None)
     # Of the class with two symbols the head knows the mean alone.
     single = [0, 1, 3]
     assert np.allclose(logits[:, single], fused[:, single], atol=1e-3)
-    stages = {"head": {"epochs": 2}}
-    path = train(inputs, tmp_path, recipe(classifier="head", stages=stages))
-    trained = load_checkpoint(path).model
-    assert trained.head.unit
-    assert set(pd.read_csv(path.with_name("model.tsv"), sep="\t")["stage"]) == {"symbol", "head"}
 
 
 def test_of_the_shares_of_fine_tuning_the_best_is_kept(inputs, living, tmp_path):

@@ -1,0 +1,56 @@
+"""The last linear step from embeddings to classes, fitted to labelled galaxies and drawn towards the prototypes."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+# How strongly the weights are drawn where there are so many galaxies, or more.
+DRAW, MANY = 1e-4, 500
+LARGEST_ITERATIONS = 1000
+
+
+def fit_head(
+    embeddings: NDArray[np.floating], labels: NDArray[np.integer], prototypes: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights and biases that tell labelled galaxies apart and stay near what the prototypes say.
+
+    What is least is the mean cross-entropy of softmax(W u + b), a galaxy of a class of n counted 1 / sqrt(n), plus
+    k/2 (|W - P|^2 + |b|^2).  k is 1e-4, and for N < 500 galaxies (500 / N)^2 times as much: few galaxies are
+    remembered by the towers that were trained on them, and are little evidence against the prototypes.  The function is
+    convex and has one minimum.  Classes without a galaxy keep their prototypes and are not compared with.
+
+    Parameters
+    ----------
+    embeddings : (N, D), unit length.
+    labels : (N,) class index.
+    prototypes : P (C, D), such that P u are scores.
+
+    Returns
+    -------
+    W (C, D) and b (C,).
+    """
+    weights, bias = np.array(prototypes, np.float64), np.zeros(len(prototypes))
+    present, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(present) < 2:
+        return weights, bias
+    vectors = np.concatenate([embeddings, np.ones((len(labels), 1))], axis=1, dtype=np.float64)
+    begin = vectors[:, :-1] @ weights[present].T
+    share = 1 / np.sqrt(counts[own])
+    share /= share.sum()
+    rows, strength = np.arange(len(labels)), DRAW * max(1.0, MANY / len(labels)) ** 2
+
+    def measured(change: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logs = begin + vectors @ change.reshape(len(present), -1).T
+        logs -= logsumexp(logs, axis=1, keepdims=True)
+        loss = -float(share @ logs[rows, own]) + strength / 2 * float(change @ change)
+        excess = np.exp(logs)
+        excess[rows, own] -= 1
+        return loss, ((share[:, None] * excess).T @ vectors).ravel() + strength * change
+
+    nothing = np.zeros(len(present) * vectors.shape[1])
+    found = minimize(measured, nothing, jac=True, method="L-BFGS-B", options={"maxiter": LARGEST_ITERATIONS})
+    change = found.x.reshape(len(present), -1)
+    weights[present] += change[:, :-1]
+    bias[present] = change[:, -1]
+    return weights, bias
