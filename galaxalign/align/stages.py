@@ -41,6 +41,9 @@ from galaxalign.symbols.store import read_symbols
 
 logger = logging.getLogger(__name__)
 
+# A head is fitted to so many galaxies at most: more would only take memory.
+MOST_FITTED = 50_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -210,8 +213,10 @@ def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> He
     prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
     kept = Head.of(prototypes, np.zeros(prompts.classes))
     if len(material.train) and len(material.validation):
-        embeddings, _ = embed_all(towers, galaxy_batches(material.train), recipe.backbone.size)
-        fitted = Head.of(*fit_head(embeddings, material.train.labels.numpy(), prototypes))
+        order = torch.randperm(len(material.train), generator=torch.Generator().manual_seed(recipe.seed))
+        used = order[:MOST_FITTED].sort().values
+        embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
+        fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes))
         judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
         labels, scores = material.validation.labels.numpy(), []
         for head in (kept, fitted):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from galaxalign.align.batches import Galaxies
 from galaxalign.align.classification import ClassPrompts, class_scores
@@ -39,7 +40,7 @@ def validate(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxi
     return {"validation_accuracy": float(accuracy(matrix)), "validation_macro_f1": float(macro_f1(matrix))}
 
 
-def galaxy_batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
-    """The pictures of galaxies (N, H, W, 3), a batch at a time."""
-    for indices in torch.arange(len(galaxies)).split(BATCH):
+def galaxy_batches(galaxies: Galaxies, chosen: Tensor | None = None) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (N, H, W, 3) a batch at a time, of all galaxies or of those at the places `chosen`."""
+    for indices in (torch.arange(len(galaxies)) if chosen is None else chosen).split(BATCH):
         yield galaxies.pictures(indices).numpy()

@@ -8,8 +8,10 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
+from galaxalign.align import stages
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
+from galaxalign.align.fitting import fit_head
 from galaxalign.align.inference import embed_all
 from galaxalign.align.stages import fitted_head, read_inputs
 from galaxalign.align.validation import galaxy_batches
@@ -58,6 +60,20 @@ def test_a_head_is_fitted_to_the_galaxies_trained_on(inputs, living, tmp_path):
     again = fitted_head(trained, chosen, made.material)
     assert torch.allclose(trained.head.linear.weight, again.linear.weight, atol=1e-4)
     assert trained.head.unit
+
+
+def test_a_head_takes_no_more_galaxies_than_it_needs(inputs, living, monkeypatch):
+    sizes = []
+
+    def watched(embeddings, labels, prototypes):
+        sizes.append((len(embeddings), len(labels)))
+        return fit_head(embeddings, labels, prototypes)
+
+    monkeypatch.setattr(stages, "fit_head", watched)
+    monkeypatch.setattr(stages, "MOST_FITTED", 7)
+    chosen = recipe(classifier="head")
+    fitted_head(load_checkpoint(living).model, chosen, read_inputs(source(inputs), chosen).material)
+    assert sizes == [(7, 7)]
 
 
 def log_loss(scores, labels):
