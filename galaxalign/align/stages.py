@@ -212,9 +212,10 @@ def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> He
     by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
     prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
     kept = Head.of(prototypes, np.zeros(prompts.classes))
-    if len(material.train) and len(material.validation):
-        order = torch.randperm(len(material.train), generator=torch.Generator().manual_seed(recipe.seed))
-        used = order[:MOST_FITTED].sort().values
+    known = (material.train.labels >= 0).nonzero().flatten()
+    if len(known) and len(material.validation):
+        order = torch.randperm(len(known), generator=torch.Generator().manual_seed(recipe.seed))
+        used = known[order[:MOST_FITTED].sort().values]
         embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
         fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes))
         judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)

@@ -28,7 +28,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("votes")
     write_voted(folder, galaxies=16)
     torch.manual_seed(0)
-    chosen = recipe(targets="votes")
+    chosen = recipe(targets="votes", classifier="fused")
     backbone = build_backbone(chosen.backbone, with_text=True)
     checkpoint = Checkpoint(
         model=TriModalModel(backbone, temperature=0.05, dropout=0.0).eval(),

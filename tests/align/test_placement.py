@@ -85,7 +85,7 @@ def test_a_single_class_has_no_place_of_its_own(inputs):
 
 
 def test_an_answer_points_to_the_galaxies_that_got_it_by_how_much_they_got_it(tmp_path):
-    chosen = recipe(backbone=EMBEDDED, targets="votes")
+    chosen = recipe(backbone=EMBEDDED, targets="votes", classifier="fused")
     material = read_inputs(source(write_voted(tmp_path, galaxies=32)), chosen).material
     towers = TriModalModel(build_backbone(chosen.backbone, with_text=True), temperature=0.03, dropout=0.0)
     place_texts(towers, chosen, material)

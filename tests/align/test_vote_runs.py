@@ -24,7 +24,7 @@ def files(tmp_path_factory):
 
 
 def test_a_run_of_votes_from_stores_to_predictions(files, tmp_path):
-    model = train(files, tmp_path, recipe(targets="votes"))
+    model = train(files, tmp_path, recipe(targets="votes", classifier="fused"))
     history = pd.read_csv(tmp_path / "model.tsv", sep="\t")
     assert np.isfinite(history[["loss", "loss_image_text", "loss_symbol_text", "loss_image_symbol"]]).all(axis=None)
     assert np.isfinite(history["validation_macro_f1"]).all()
@@ -48,7 +48,7 @@ def test_a_run_of_votes_from_stores_to_predictions(files, tmp_path):
 
 def test_galaxies_of_no_class_train_unless_labels_are_counted(files):
     store = read_store(files[0])
-    assert (store.label[used_rows(store, recipe(targets="votes"))] == -1).any()
+    assert (store.label[used_rows(store, recipe(targets="votes", classifier="fused"))] == -1).any()
     assert (store.label[used_rows(store, recipe(targets="votes", labels_per_class=1))] >= 0).all()
     assert (store.label[used_rows(store, recipe())] >= 0).all()
 
@@ -59,17 +59,26 @@ def test_votes_are_needed(files, tmp_path):
     with h5py.File(path, "a") as file:
         del file["votes"]
     with pytest.raises(GalaxAlignError, match="has no votes to learn from"):
-        read_inputs(source((path, files[1])), recipe(targets="votes"))
+        read_inputs(source((path, files[1])), recipe(targets="votes", classifier="fused"))
 
 
 def test_rendered_galaxies_mix_with_voted_ones(files, tmp_path):
-    chosen = recipe(targets="votes", living={"share": 0.5, "matched": False}, stages={"symbol": {"epochs": 0}})
+    chosen = recipe(
+        targets="votes", classifier="fused", living={"share": 0.5, "matched": False}, stages={"symbol": {"epochs": 0}}
+    )
     history = pd.read_csv(train(files, tmp_path, chosen).with_name("shared.tsv"), sep="\t")
     assert np.isfinite(history["loss"]).all()
 
 
 def test_rendered_galaxies_alone_train_a_run_of_votes(files, tmp_path):
     living = {"share": 1.0, "matched": False}
-    chosen = recipe(targets="votes", labels_per_class=0, epoch_size=8, living=living, stages={"symbol": {"epochs": 0}})
+    chosen = recipe(
+        targets="votes",
+        classifier="fused",
+        labels_per_class=0,
+        epoch_size=8,
+        living=living,
+        stages={"symbol": {"epochs": 0}},
+    )
     history = pd.read_csv(train(files, tmp_path, chosen).with_name("shared.tsv"), sep="\t")
     assert np.isfinite(history["loss"]).all()
