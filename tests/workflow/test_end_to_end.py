@@ -51,7 +51,7 @@ def test_every_product_is_made(made):
         own = metrics["classification"][metrics["classifier"]]
         assert 0 <= own["accuracy"]["low"] <= own["accuracy"]["value"] <= own["accuracy"]["high"] <= 1
         assert np.sum(own["confusion"]) == own["accuracy"]["n"] == sum(metrics["counts"]["test"].values())
-    assert {"text", "symbol", "fused", "probe"} == set(metrics["classification"])
+    assert {"text", "symbol", "fused", "head", "probe"} == set(metrics["classification"])
     assert {"galaxy", "symbol", "text"} == set(metrics["retrieval"])
 
 
