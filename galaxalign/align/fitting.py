@@ -1,13 +1,56 @@
 """The last linear step from embeddings to classes, fitted to labelled galaxies and drawn towards the prototypes."""
 
+import logging
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from galaxalign.align.inference import embed_all, embed_symbols, embed_texts
+from galaxalign.align.material import Material
+from galaxalign.align.model import Head, TriModalModel
+from galaxalign.align.recipe import Recipe
+from galaxalign.align.validation import galaxy_batches
+from galaxalign.evaluate.metrics import confusion, macro_f1
+from galaxalign.evaluate.prototypes import text_prototypes
+
+logger = logging.getLogger(__name__)
+
 # How strongly the weights are drawn where there are so many galaxies, or more.
 DRAW, MANY = 1e-4, 500
 LARGEST_ITERATIONS = 1000
+# A head is fitted to so many galaxies at most: more would only take memory.
+MOST_FITTED = 50_000
+
+
+def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> Head:
+    """The linear head of the galaxies trained on, drawn towards the fused prototypes; those, unless it does better.
+
+    Which does better is judged by macro-F1 on validation, of equals the prototypes.
+    """
+    prompts = material.vocabulary.prompts
+    symbols = embed_symbols(towers, prompts.drawings)
+    by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
+    by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
+    prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
+    kept = Head.of(prototypes, np.zeros(prompts.classes))
+    known = (material.train.labels >= 0).nonzero().flatten()
+    if len(known) and len(material.validation):
+        order = torch.randperm(len(known), generator=torch.Generator().manual_seed(recipe.seed))
+        used = known[order[:MOST_FITTED].sort().values]
+        embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
+        fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes))
+        judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
+        labels, scores = material.validation.labels.numpy(), []
+        for head in (kept, fitted):
+            with torch.inference_mode():
+                predicted = head(torch.from_numpy(judged)).argmax(1).numpy()
+            scores.append(float(macro_f1(confusion(labels, predicted, prompts.classes))))
+        logger.info("validation macro-F1 of prototypes %.3f, of a head fitted from them %.3f", *scores)
+        kept = fitted if scores[1] > scores[0] else kept
+    return kept
 
 
 def fit_head(

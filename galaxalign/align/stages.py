@@ -16,9 +16,8 @@ from galaxalign.align.batches import Galaxies, few_labels
 from galaxalign.align.calibration import fit_temperature
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from galaxalign.align.distributed import processes, rank, wait_for_all
-from galaxalign.align.fitting import fit_head
+from galaxalign.align.fitting import fitted_head
 from galaxalign.align.history import History
-from galaxalign.align.inference import embed_all, embed_symbols, embed_texts
 from galaxalign.align.interpolation import interpolated
 from galaxalign.align.material import Material
 from galaxalign.align.model import Head, TriModalModel
@@ -26,13 +25,11 @@ from galaxalign.align.placement import place_texts
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.state import StateFile, file_mark, fingerprint
 from galaxalign.align.training import train_stage
-from galaxalign.align.validation import galaxy_batches, validate, validation_scores
+from galaxalign.align.validation import validate, validation_scores
 from galaxalign.align.vocabulary import vocabulary_of
 from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
-from galaxalign.evaluate.metrics import confusion, macro_f1
-from galaxalign.evaluate.prototypes import text_prototypes
 from galaxalign.memory import keep_freed_memory
 from galaxalign.symbols.living import LivingSymbols
 from galaxalign.symbols.matching import read_look
@@ -40,9 +37,6 @@ from galaxalign.symbols.sheet import ClassSheet
 from galaxalign.symbols.store import read_symbols
 
 logger = logging.getLogger(__name__)
-
-# A head is fitted to so many galaxies at most: more would only take memory.
-MOST_FITTED = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,34 +193,6 @@ def _train(
         for state in states:
             state.remove()
     wait_for_all()
-
-
-def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> Head:
-    """The linear head of the galaxies trained on, drawn towards the fused prototypes; those, unless it does better.
-
-    Which does better is judged by macro-F1 on validation, of equals the prototypes.
-    """
-    prompts = material.vocabulary.prompts
-    symbols = embed_symbols(towers, prompts.drawings)
-    by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
-    by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
-    prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
-    kept = Head.of(prototypes, np.zeros(prompts.classes))
-    known = (material.train.labels >= 0).nonzero().flatten()
-    if len(known) and len(material.validation):
-        order = torch.randperm(len(known), generator=torch.Generator().manual_seed(recipe.seed))
-        used = known[order[:MOST_FITTED].sort().values]
-        embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
-        fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes))
-        judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
-        labels, scores = material.validation.labels.numpy(), []
-        for head in (kept, fitted):
-            with torch.inference_mode():
-                predicted = head(torch.from_numpy(judged)).argmax(1).numpy()
-            scores.append(float(macro_f1(confusion(labels, predicted, prompts.classes))))
-        logger.info("validation macro-F1 of prototypes %.3f, of a head fitted from them %.3f", *scores)
-        kept = fitted if scores[1] > scores[0] else kept
-    return kept
 
 
 def choose_interpolation(towers: TriModalModel, recipe: Recipe, material: Material, start: Path | None) -> None:

@@ -12,5 +12,8 @@ def test_stages_of_older_models_share_one_number_of_views():
     older = recipe().to_dict()
     for stage in older["stages"].values():
         del stage["symbol_views"]
+    # They also trained a head in a stage of its own.
+    older["stages"]["head"] = older["stages"]["symbol"]
     read = Recipe.from_dict(older | {"symbol_views": 3})
+    assert set(read.stages) == {"shared", "symbol"}
     assert {stage.symbol_views for stage in read.stages.values()} == {3}

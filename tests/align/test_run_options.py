@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from galaxalign.align import stages
+from galaxalign.align import fitting
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
-from galaxalign.align.fitting import fit_head
+from galaxalign.align.fitting import fit_head, fitted_head
 from galaxalign.align.inference import embed_all
-from galaxalign.align.stages import fitted_head, read_inputs
+from galaxalign.align.stages import read_inputs
 from galaxalign.align.validation import galaxy_batches
 from galaxalign.errors import GalaxAlignError
 from tests.align.small import recipe, source, train, train_shared
@@ -69,11 +69,38 @@ def test_a_head_takes_no_more_galaxies_than_it_needs(inputs, living, monkeypatch
         sizes.append((len(embeddings), len(labels)))
         return fit_head(embeddings, labels, prototypes)
 
-    monkeypatch.setattr(stages, "fit_head", watched)
-    monkeypatch.setattr(stages, "MOST_FITTED", 7)
+    monkeypatch.setattr(fitting, "fit_head", watched)
     chosen = recipe(classifier="head")
-    fitted_head(load_checkpoint(living).model, chosen, read_inputs(source(inputs), chosen).material)
-    assert sizes == [(7, 7)]
+    model, material = load_checkpoint(living).model, read_inputs(source(inputs), chosen).material
+    # A galaxy of no class, as votes have them, says nothing.
+    material.train.labels[0] = -1
+    fitted_head(model, chosen, material)
+    monkeypatch.setattr(fitting, "MOST_FITTED", 7)
+    fitted_head(model, chosen, material)
+    assert sizes == [(len(material.train) - 1,) * 2, (7, 7)]
+
+
+def test_a_head_that_does_worse_on_validation_gives_way_to_the_prototypes(inputs, living, monkeypatch):
+    chosen = recipe(classifier="head")
+    model, material = load_checkpoint(living).model, read_inputs(source(inputs), chosen).material
+    labels, seen = material.validation.labels, []
+
+    def judged(right):
+        """A head that names every validation galaxy, or none, as it is labelled."""
+
+        def fit(_embeddings, _labels, prototypes):
+            seen.append(prototypes)
+            vectors, _ = embed_all(model, galaxy_batches(material.validation), 32)
+            wanted = labels if right else (labels + 1) % len(prototypes)
+            solved = np.linalg.lstsq(vectors, np.eye(len(prototypes))[wanted.numpy()], rcond=None)[0]
+            return solved.T.astype(np.float64), np.zeros(len(prototypes))
+
+        monkeypatch.setattr(fitting, "fit_head", fit)
+        return fitted_head(model, chosen, material).linear.weight.detach().numpy()
+
+    worse, better = judged(False), judged(True)
+    assert np.allclose(worse, seen[0], rtol=1e-6)
+    assert not np.allclose(better, seen[0], rtol=1e-2)
 
 
 def log_loss(scores, labels):

@@ -48,7 +48,7 @@ def test_a_run_of_votes_from_stores_to_predictions(files, tmp_path):
 
 def test_galaxies_of_no_class_train_unless_labels_are_counted(files):
     store = read_store(files[0])
-    assert (store.label[used_rows(store, recipe(targets="votes", classifier="fused"))] == -1).any()
+    assert (store.label[used_rows(store, recipe(targets="votes"))] == -1).any()
     assert (store.label[used_rows(store, recipe(targets="votes", labels_per_class=1))] >= 0).all()
     assert (store.label[used_rows(store, recipe())] >= 0).all()
 
@@ -59,7 +59,7 @@ def test_votes_are_needed(files, tmp_path):
     with h5py.File(path, "a") as file:
         del file["votes"]
     with pytest.raises(GalaxAlignError, match="has no votes to learn from"):
-        read_inputs(source((path, files[1])), recipe(targets="votes", classifier="fused"))
+        read_inputs(source((path, files[1])), recipe(targets="votes"))
 
 
 def test_rendered_galaxies_mix_with_voted_ones(files, tmp_path):
