@@ -259,10 +259,13 @@ def _check_recipe(recipe: Settings, where: str) -> None:
     aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
     fitted = classifier == "head" and not (epochs and weights["classifier"])
     if fitted and (recipe["targets"] == "votes" or not aligned):
+        cure = (
+            "train texts and symbols, give stages.*.weights.classifier a value above 0, or choose text, symbol or probe"
+        )
+        if recipe["targets"] == "votes":
+            cure = "votes teach answers, not classes: choose fused"
         raise GalaxAlignError(
-            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; "
-            "train texts and symbols by targets other than votes, give stages.*.weights.classifier a value above 0, or "
-            "choose text, symbol, fused or probe"
+            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; {cure}"
         )
     for name, stage in stages.items():
         if stage["epochs"] and not any(stage["weights"].values()):

@@ -84,6 +84,7 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ("similar/model", "model.pt", "no data set and run that make it"),
         ("recipe/backbone/pretrained", "weights/none.pt", "there is no such file"),
         ("runs/bad", {"targets": "votes"}, "'runs.bad.classifier' is head: one that no stage trains is fitted"),
+        ("runs/bad", {"targets": "votes"}, "votes teach answers, not classes: choose fused"),
         ("runs/bad", {"stages": {"shared": TEXTLESS, "symbol": TEXTLESS}}, "fitted from the fused prototypes"),
         ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
         ("datasets/simulated/source", {"catalog": {}}, "unknown key 'datasets.simulated.source.catalog'"),
