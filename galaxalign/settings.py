@@ -265,7 +265,8 @@ def _check_recipe(recipe: Settings, where: str) -> None:
         if recipe["targets"] == "votes":
             cure = "votes teach answers, not classes: choose fused"
         raise GalaxAlignError(
-            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; {cure}"
+            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; "
+            f"{cure}"
         )
     for name, stage in stages.items():
         if stage["epochs"] and not any(stage["weights"].values()):
