@@ -9,18 +9,25 @@ Needs what `snakemake results/DATASET/{images.h5,symbols.h5,look.json}` makes, a
 import logging
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 
 import torch
-import yaml
 
 from benchmarks.measuring import ROOT
-from galaxalign.align.__main__ import CONFIG, SCHEMA, train
+from galaxalign.align.__main__ import train
 from galaxalign.embed.embedding import embed_dataset
 from galaxalign.evaluate.evaluation import EvaluationSettings
 from galaxalign.evaluate.sweeps import SweptRun, write_sweep
-from galaxalign.settings import Settings, check, merge, recipe_settings, swept_runs, unlabelled_runs
+from galaxalign.settings import (
+    CONFIG,
+    SCHEMA,
+    Settings,
+    check,
+    read_config,
+    recipe_settings,
+    swept_runs,
+    unlabelled_runs,
+)
 
 
 def run_sweeps(config: Settings, dataset: str, results: Path, overlays: list[Path]) -> None:
@@ -65,8 +72,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="where DATASET/images.h5 lies")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    overlays = [CONFIG, *given.configfile]
-    config = check(reduce(merge, (yaml.safe_load(path.read_text()) for path in overlays)), SCHEMA, sources=False)
+    config = check(read_config(given.configfile), SCHEMA, sources=False)
     for dataset in config["active"]["datasets"]:
         run_sweeps(config, dataset, given.results, given.configfile)
 

@@ -1,15 +1,15 @@
 """Write docs/results.md from what the runs left in results/: no number is typed by hand.
 
-    python docs/measured_results.py --commit COMMIT      # whose code trained what is in results/
+    python docs/measured_results.py --commit COMMIT --plan few_labels    # whose code trained results/, by which plan
 
 Every data set that has been run (simulated, gz2, gz1) gets its section anew, those of others stay as they were; so do
-the lines of docs/measured_few_labels.tsv, which keeps what sweeps of each commit measured.
+the lines of docs/measured_few_labels.tsv, which keeps what the sweeps of each plan measured.
 """
 
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,13 @@ PAGE = Path("docs/results.md")
 KEPT = Path("docs/measured_few_labels.tsv")
 # Members of sweeps, RUN-LABELS-SEED.
 MEMBER = re.compile(r"-(\d+|all)-\d+$")
-COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml config/measured.yaml"
+COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml"
+# Files of config/ with sweeps, and what they are about.
+PLANS = {
+    "few_labels": "Few labels",
+    "modalities": "One modality, and published targets",
+    "votes_and_matching": "Votes as targets, and what rendered galaxies must be like",
+}
 DATASETS = {
     "simulated": ("A simulated survey", "make run"),
     "gz2": ("Galaxy Zoo 2", COMMAND.format("gz2")),
@@ -73,14 +79,19 @@ def run_table(runs: list[dict]) -> Iterator[str]:
             )
 
 
-def weakest_and_best(runs: list[dict]) -> Iterator[str]:
+def recall_table(runs: list[dict]) -> Iterator[str]:
+    """Recall of each class by the run's own classifier; of repeated runs the mean over their seeds."""
+    repeated: dict[str, list[dict]] = {}
     for metrics in runs:
-        recall = metrics["classification"][metrics["classifier"]]["recall"]
-        order = sorted(recall, key=lambda label: recall[label]["value"])
-        yield (
-            f"* {metrics['run']}: weakest {order[0]} {interval(recall[order[0]])}, "
-            f"best {order[-1]} {interval(recall[order[-1]])}"
-        )
+        member = MEMBER.search(metrics["run"])
+        name = metrics["run"][: member.start()] + f", {member[1]} labels" if member else metrics["run"]
+        repeated.setdefault(name, []).append(metrics["classification"][metrics["classifier"]]["recall"])
+    classes = runs[0]["classes"]
+    yield f"| run | seeds | {' | '.join(classes)} |"
+    yield "|---" * (len(classes) + 2) + "|"
+    for name, found in repeated.items():
+        means = [np.mean([recall[label]["value"] for recall in found]) for label in classes]
+        yield f"| {name} | {len(found)} | {' | '.join(f'{mean:.2f}' for mean in means)} |"
 
 
 def predicted(embeddings: Embeddings, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -109,10 +120,11 @@ def paired_gains(dataset: str, runs: list[dict]) -> Iterator[str]:
         yield f"* {run} over {other}: {100 * (ours - theirs):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def keep_few_labels(commit: str) -> None:
-    """Put the rows of all sweeps in results/ among those measured so far; they replace those of the same commit."""
-    key = ["dataset", "labels", "run", "over", "commit"]
-    found = [read_table(path).assign(commit=commit) for path in sorted((RESULTS / "tables").glob("*/few_labels.tsv"))]
+def keep_few_labels(commit: str, plan: str) -> None:
+    """Put the rows of all sweeps in results/ among those measured so far; they replace those of the same plan."""
+    key = ["dataset", "plan", "labels", "run", "over"]
+    tables = [read_table(path) for path in sorted((RESULTS / "tables").glob("*/few_labels.tsv"))]
+    found = [table.assign(plan=plan, commit=commit) for table in tables]
     rows = pd.concat([read_table(KEPT), *found]).drop_duplicates(key, keep="last").sort_values(key, key=order)
     rows.to_csv(KEPT, sep="\t", index=False, float_format="%.6g")
 
@@ -127,27 +139,34 @@ def order(values: pd.Series) -> pd.Series:
 
 
 def few_labels(dataset: str) -> Iterator[str]:
-    """Runs repeated with fewer labels and other seeds, if the data set has them; a line a run, labels and commit."""
+    """Runs repeated with fewer labels and other seeds, if the data set has them."""
     rows = read_table(KEPT)
-    rows = rows[rows["dataset"] == dataset]
-    if rows.empty:
-        return
-    yield "\n### Few labels, macro-F1 by the run's own classifier; gains in points, paired by galaxy and seed [95 %]\n"
-    yield "| run | labels a class | trained on | commit | seeds | mean | sd | weakest seed | best seed | gains |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for _, same in rows.groupby(["labels", "run", "commit", "seeds"], sort=False):
-        row = same.iloc[0]
-        gains = [
-            f"{other.gain:+.1f} [{other.gain_low:+.1f}, {other.gain_high:+.1f}] over {other.over}"
-            for other in same.itertuples()
-            if not pd.isna(other.gain)
-        ]
-        sd = "" if pd.isna(row["macro_f1_sd"]) else f"{row['macro_f1_sd']:.3f}"
-        yield (
-            f"| {row['run']} | {row['labels']} | {row['trained_on']} | `{row['commit']}` | {row['seeds']} "
-            f"| {row['macro_f1']:.3f} | {sd} | {row['macro_f1_weakest']:.3f} | {row['macro_f1_best']:.3f} "
-            f"| {'; '.join(gains)} |"
-        )
+    for plan, title in PLANS.items():
+        same = rows[(rows["dataset"] == dataset) & (rows["plan"] == plan)]
+        if len(same):
+            yield f"\n### {title}: macro-F1 by the run's own classifier, mean of the seeds (weakest to best)\n"
+            yield from across_labels(same.drop_duplicates(["run", "labels"]), ["run", "commit"], score)
+            yield "\nGains in points, paired by galaxy and seed [95 %]:\n"
+            yield from across_labels(same[same["gain"].notna()], ["run", "over"], gain)
+
+
+def across_labels(rows: pd.DataFrame, names: list[str], cell: Callable[[pd.Series], str]) -> Iterator[str]:
+    """A table with a line for each of what `names` tell apart, and a column a number of labels."""
+    columns = rows[["labels", "trained_on", "seeds"]].drop_duplicates("labels")
+    heads = [f"{labels} labels ({trained_on}), {seeds} seeds" for labels, trained_on, seeds in columns.to_numpy()]
+    yield f"| {' | '.join(names + heads)} |"
+    yield "|---" * (len(names) + len(heads)) + "|"
+    for name, same in rows.groupby(names, sort=False):
+        cells = {row["labels"]: cell(row) for _, row in same.iterrows()}
+        yield f"| {' | '.join([*name, *(cells.get(labels, '') for labels in columns['labels'])])} |"
+
+
+def score(row: pd.Series) -> str:
+    return f"{row['macro_f1']:.3f} ({row['macro_f1_weakest']:.3f} to {row['macro_f1_best']:.3f})"
+
+
+def gain(row: pd.Series) -> str:
+    return f"{row['gain']:+.1f} [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
 
 
 def times(dataset: str) -> Iterator[str]:
@@ -172,8 +191,8 @@ def section(dataset: str) -> Iterator[str]:
     yield from class_table(dataset, runs[0])
     yield "\n### Test galaxies, value [95 % interval]; * is the run's own classifier\n"
     yield from run_table([metrics for metrics in runs if not MEMBER.search(metrics["run"])])
-    yield "\nRecall of the weakest and the best class, by the run's own classifier:\n"
-    yield from weakest_and_best(runs)
+    yield "\nRecall of each class, by the run's own classifier:\n"
+    yield from recall_table(runs)
     gains = list(paired_gains(dataset, runs))
     if gains:
         yield "\nGain in macro-F1, paired by galaxy and seed, 95 % bootstrap interval:\n"
@@ -189,7 +208,7 @@ def kept_section(dataset: str, title: str) -> Iterator[str]:
     if found:
         section, _, _ = after.partition("\n## ")
         runs, _, spent = section.partition(TIMES)
-        yield found + runs.partition("\n### Few labels")[0].rstrip("\n")
+        yield found + runs.partition(f"\n### {next(iter(PLANS.values()))}")[0].rstrip("\n")
         yield from few_labels(dataset)
         yield "\n" + TIMES + spent.rstrip("\n")
 
@@ -197,7 +216,9 @@ def kept_section(dataset: str, title: str) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commit", required=True)
-    keep_few_labels(parser.parse_args().commit)
+    parser.add_argument("--plan", choices=PLANS, required=True)
+    given = parser.parse_args()
+    keep_few_labels(given.commit, given.plan)
     lines = [line for dataset in DATASETS for line in section(dataset)]
     PAGE.write_text(Path("docs/results_head.md").read_text() + "\n".join(lines) + "\n")
 

@@ -1,5 +1,6 @@
 """Where a job's words go: its log in full, the terminal in brief."""
 
+import errno
 import logging
 import sys
 import time
@@ -39,7 +40,10 @@ def log_to(path: str) -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         logger.info("the job failed", exc_info=True)
-        sys.stderr.write(f"\nerror: {type(error).__name__}: {error} (the traceback is in {path})\n\n")
+        said = f"{type(error).__name__}: {error} (the traceback is in {path})"
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            said = f"the disk is full ({error}): make room, and run again to go on"
+        sys.stderr.write(f"\nerror: {said}\n\n")
         sys.exit(1)
 
 

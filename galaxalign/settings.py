@@ -5,7 +5,8 @@ that names only what it changes is completed from the sections `data` and `recip
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
 
 Settings = dict[str, Any]
+
+CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schema.yaml")
 
 # What YAML calls the types of a JSON schema.
 YAML = {"object": "map", "array": "list"}
@@ -36,6 +39,26 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def read_config(overlays: Sequence[Path]) -> Settings:
+    """The default configuration with overlays over it, as Snakemake merges them; not checked.
+
+    Raises `GalaxAlignError` where a file is missing or is no map in YAML.
+    """
+    return reduce(merge, map(_read_yaml, [CONFIG, *overlays]))
+
+
+def _read_yaml(path: Path) -> Settings:
+    if not path.is_file():
+        raise GalaxAlignError(f"there is no configuration file {path}: correct the path")
+    try:
+        settings = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GalaxAlignError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): mend it") from error
+    if not isinstance(settings, dict):
+        raise GalaxAlignError(f"{path} holds no keys with values: config/README.md shows how to write it")
+    return settings
 
 
 def dataset_settings(config: Settings, dataset: str) -> Settings:

@@ -34,11 +34,7 @@ def test_default_configuration_is_complete(config):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, overlay, monkeypatch, tmp_path):
     monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
-    # Two go over another.
-    names = ["few_labels.yaml", overlay] if overlay in ("measured.yaml", "votes_and_matching.yaml") else [overlay]
-    merged = config
-    for name in names:
-        merged = merge(merged, yaml.safe_load((ROOT / "config" / name).read_text()))
+    merged = merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
     kinds = {kind for entry in merged["datasets"].values() for kind in entry["source"]}
     if kinds & {"catalogue", "galaxymnist", "tiles", "legacy_survey"}:
         with pytest.raises(GalaxAlignError, match="there is no such file; correct the path"):
@@ -57,6 +53,7 @@ TILES = {
 }
 
 
+WRONG_WAY = {"times": 2, "smallest": 300, "largest": 20}
 TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
 
 
@@ -96,6 +93,16 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ),
         ("datasets/simulated/source", {"tiles": TILES | {"field": {"times": 2}}}, "missing key"),
         ("datasets/simulated/source", {"tiles": TILES | {"field": {"times": 2}}}, "tiles.field.smallest'"),
+        (
+            "datasets/simulated/source",
+            {"tiles": TILES | {"path": "Makefile", "columns": TILES["columns"] | {"size": "s"}, "field": WRONG_WAY}},
+            "tiles.field.smallest' is above datasets.simulated.source.tiles.field.largest: exchange them",
+        ),
+        (
+            "datasets/simulated/source",
+            {"tiles": TILES | {"path": "my{x}.csv"}},
+            "'datasets.simulated.source.tiles.path' is 'my{x}.csv': braces stand for other words in a workflow",
+        ),
         ("datasets/simulated/source", {"tiles": TILES | {"field": {}}}, "tiles.field' must have a key (side of"),
         ("datasets/simulated/source", {"tiles": TILES | {"field": 60}}, "field' is 60: it must be of type map"),
     ],

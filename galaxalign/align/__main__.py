@@ -7,24 +7,19 @@ On several GPUs: `torchrun --nproc-per-node 4 -m -- galaxalign.align --dataset g
 import os
 import shlex
 from argparse import ArgumentParser
-from functools import reduce
 from pathlib import Path
-
-import yaml
 
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import log_to
 from galaxalign.provenance import code
-from galaxalign.settings import Settings, check, first_stage, merge, recipe_settings
+from galaxalign.settings import CONFIG, SCHEMA, Settings, check, first_stage, merge, read_config, recipe_settings
 
-CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schema.yaml")
 ENDS = {"model": ".pt", "history": ".tsv", "steps": "_steps.tsv"}
 
 
 def read_recipe(dataset: str, run: str, overlays: list[Path]) -> Settings:
     """The complete recipe of a run, from the configuration and its overlays."""
-    config = reduce(merge, (yaml.safe_load(path.read_text()) or {} for path in [CONFIG, *overlays]))
-    config = merge(config, {"active": {"datasets": [dataset], "runs": [run]}, "figures": {"run": run}})
+    config = merge(read_config(overlays), {"active": {"datasets": [dataset], "runs": [run]}, "figures": {"run": run}})
     # The stores are there; what they were made from need not be.
     return recipe_settings(check(config, SCHEMA, sources=False), run)
 

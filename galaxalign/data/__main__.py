@@ -8,12 +8,10 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from galaxalign.data.crop import crop_centre
 from galaxalign.data.fits import Layout
@@ -25,9 +23,10 @@ from galaxalign.data.rgb import COLOURS, STRETCHES, Stretch, to_rgb
 from galaxalign.errors import GalaxAlignError
 from galaxalign.figures.stretches import stretch_sheet
 from galaxalign.figures.style import DPI
-from galaxalign.settings import dataset_settings, merge
+from galaxalign.settings import CONFIG, SCHEMA, check, dataset_settings, read_config
 
-CONFIG = Path("config/config.yaml")
+# Kinds of files that the sheet can be.
+ENDS = (".png", ".pdf", ".svg", ".jpg")
 # Side of a picture on the sheet, pixels.
 SIDE = 280
 
@@ -53,7 +52,7 @@ def mix_bands(bands: Sequence[str]) -> dict[str, dict[str, float]]:
 
 def read_settings(overlays: Sequence[Path], bands: Sequence[str], crop: float | None) -> dict[str, Any]:
     """How the first active data set is read, with what the command line changes of it."""
-    config = reduce(merge, (yaml.safe_load(path.read_text()) or {} for path in [CONFIG, *overlays]))
+    config = check(read_config(overlays), SCHEMA, sources=False)
     data: dict[str, Any] = dataset_settings(config, config["active"]["datasets"][0])["data"]
     if crop is not None:
         if not 0 < crop <= 1:
@@ -70,8 +69,10 @@ def show_image(source: str, settings: Mapping[str, Any], output: Path) -> list[s
     Raises
     ------
     GalaxAlignError
-        The image cannot be read.
+        The image cannot be read, or the sheet is to be of no kind that is known.
     """
+    if output.suffix.lower() not in ENDS or output.is_dir():
+        raise GalaxAlignError(f"--output is {output}: name a file that ends in one of {', '.join(ENDS)}")
     recipe = replace(ImageRecipe.from_dict(settings), size=SIDE)
     layout: Layout = recipe.fits
     try:
@@ -128,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(chosen.configfile, chosen.bands, chosen.crop)
         print("\n".join(show_image(chosen.file, settings, chosen.output)))
-    except (GalaxAlignError, FileNotFoundError) as error:
+    except GalaxAlignError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

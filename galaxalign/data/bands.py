@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from galaxalign.data.flags import BadImage
 
 
-def band_names(text: str) -> tuple[str, ...]:
-    """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each."""
+def band_names(text: str, *, single: bool) -> tuple[str, ...]:
+    """Names from a ``BANDS`` header: separated by commas or blanks, or else a letter each; one of a `single` plane."""
     words = text.replace(",", " ").split()
-    return tuple(words) if len(words) > 1 else tuple("".join(words))
+    return tuple(words) if len(words) > 1 or single else tuple("".join(words))
 
 
 def find_planes(
@@ -42,5 +42,7 @@ def find_planes(
         raise BadImage("missing_band", reason)
     for band in bands:
         if band not in names:
-            raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}")
+            other = next((name for name in names if name.lower() == band.lower()), None)
+            cure = f": write {other} in data.bands and data.stretch.colours" if other else ""
+            raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}{cure}")
     return [names.index(band) for band in bands]

@@ -8,6 +8,7 @@ catalogue also member (the group that it names, empty where it names none) and i
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from numpy.typing import NDArray
 from galaxalign.data.cells import cell_text, degrees, loses_digits, numbers, texts
 from galaxalign.data.marks import Marks
 from galaxalign.data.tables import Table, open_table
-from galaxalign.data.votes import needed_columns
+from galaxalign.data.votes import TOTAL, needed_columns, vote_columns
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.tree import DecisionTree
 
 # Stands for the number of a row, from 0, in a pattern of files.
 ROW = "row"
+# How catalogues call the hours that right ascension is told in, which astropy takes for hours of time.
+HOURS = ("h", "hr", "hrs", "hour", "hours", "hourangle")
+# How far rounding may take a share of votes beyond 0 and 1.
+ROUNDING = 1e-3
 # How catalogues call the splits.
 GIVEN = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -69,25 +74,30 @@ def galaxies_of_catalogue(
     named = {purpose: name for purpose, name in columns.items() if isinstance(name, str)}
     wanted = _wanted(catalogue, named)
     voted = [] if kind is None or tree is None else needed_columns(catalogue.names, kind, tree)
-    table = catalogue.read([*wanted, *voted])
-    marks = Marks.none(len(table))
-    galaxies = pd.DataFrame({"id": _ids(table[named["id"]], path, marks)})
+    rows = catalogue.read([*wanted, *voted])
+    table, where, marks = rows.cells, Places(path, rows.lines), Marks.none(len(rows.cells))
+    faulty = np.isin(np.arange(len(table)), list(rows.faults))
+    marks.add(faulty, "cells", lambda row: f"{where(row)}: {rows.faults[row]}")
+    galaxies = pd.DataFrame({"id": _ids(table[named["id"]], where, marks)})
     galaxies["label"] = texts(table[named["label"]]) if "label" in named else ""
     for axis in ("ra", "dec"):
         if axis in named:
-            galaxies[axis] = _positions(_angles(catalogue, table[named[axis]], "deg"), axis, path, marks)
+            unit = _unit(catalogue, table[named[axis]], "deg")
+            galaxies[axis] = _positions(table[named[axis]], unit, axis, where, marks)
         else:
             galaxies[axis] = np.nan
-    galaxies["given"] = _given(table[named["split"]], path) if "split" in named else ""
+    galaxies["given"] = _given(table[named["split"]], where) if "split" in named else ""
     galaxies["member"] = texts(table[named["group"]]) if "group" in named else ""
-    votes = {name: _numbers(table[name], path, -np.inf, marks) for name in voted}
+    people = set(vote_columns(voted, TOTAL).values())
+    votes = {name: _numbers(table[name], np.inf if name in people else 1.0, where, marks) for name in voted}
     if isinstance(total, str):
-        votes["total"] = _numbers(table[total], path, 0.0, marks)
+        votes["total"] = _numbers(table[total], np.inf, where, marks)
     elif total is not None:
         votes["total"] = np.full(len(table), float(total))
     if "size" in named:
-        galaxies["size"] = _numbers(_angles(catalogue, table[named["size"]], "arcsec"), path, 0.0, marks)
-    galaxies["source"] = _sources(table, named["file"], root, path, marks) if "file" in named else ""
+        unit = _unit(catalogue, table[named["size"]], "arcsec")
+        galaxies["size"] = unit * _numbers(table[named["size"]], np.inf, where, marks)
+    galaxies["source"] = _sources(table, named["file"], root, where, marks) if "file" in named else ""
     marks.note(galaxies)
     return pd.concat([galaxies, pd.DataFrame(votes)], axis=1)
 
@@ -97,6 +107,11 @@ def _wanted(catalogue: Table, columns: Mapping[str, str]) -> list[str]:
     wanted = []
     for purpose, column in columns.items():
         for name in _names_in(purpose, column):
+            if catalogue.names.count(name) > 1:
+                raise GalaxAlignError(
+                    f"catalogue {catalogue.path} has several columns {name!r}, named by columns.{purpose}: rename all "
+                    "but one"
+                )
             if name in catalogue.names:
                 wanted.append(name)
             elif not (purpose == "file" and name == ROW):
@@ -114,27 +129,32 @@ def _names_in(purpose: str, column: str) -> list[str]:
     return [column]
 
 
-def _where(row: int, path: Path) -> str:
-    """A row, in text files also as an editor shows it: the header is line 1."""
-    return f"{path}, row {row + 1}" + (f" (line {row + 2})" if path.suffix.lower() in {".csv", ".tsv"} else "")
+@dataclass(frozen=True)
+class Places:
+    """Where rows are, for messages: in text files also as an editor shows it, the first line being 1."""
+
+    path: Path
+    lines: NDArray[np.int64] | None
+
+    def __call__(self, row: int) -> str:
+        """Of a row from 0."""
+        return f"{self.path}, row {row + 1}" + ("" if self.lines is None else f" (line {self.lines[row]})")
 
 
-def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]":
+def _ids(column: "pd.Series[Any]", where: Places, marks: Marks) -> "pd.Series[str]":
     """Ids as texts, each unique: what has no id, or another's, is called by its row."""
     if loses_digits(column):
         raise GalaxAlignError(
-            f"catalogue {path} has ids as floating-point numbers in {column.name!r} that are too large to keep their "
-            "last digits: save the column as text or as 64-bit integers"
+            f"catalogue {where.path} has ids as floating-point numbers in {column.name!r} that are too large to keep "
+            "their last digits: save the column as text or as 64-bit integers"
         )
     ids = texts(column)
     empty = (ids == "").to_numpy(bool)
-    marks.add(empty, "no_id", lambda row: f"{_where(row, path)}: {column.name!r} is empty")
+    marks.add(empty, "no_id", lambda row: f"{where(row)}: {column.name!r} is empty")
     double = ids.duplicated().to_numpy(bool) & ~empty
     twice = ids[~double & ids.isin(ids[double].unique())]
     first = dict(zip(twice, twice.index, strict=True))
-    marks.add(
-        double, "duplicate_id", lambda row: f"{_where(row, path)}: id {ids[row]!r} is that of row {first[ids[row]] + 1}"
-    )
+    marks.add(double, "duplicate_id", lambda row: f"{where(row)}: id {ids[row]!r} is that of row {first[ids[row]] + 1}")
     taken = set(ids[double | empty | ids.str.contains("row_", regex=False)])
     for row in map(int, np.flatnonzero(double | empty)):
         name = f"{ids[row]}_row_{row + 1}".lstrip("_")
@@ -145,40 +165,47 @@ def _ids(column: "pd.Series[Any]", path: Path, marks: Marks) -> "pd.Series[str]"
     return ids
 
 
-def _angles(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> "pd.Series[Any]":
-    """Numbers in the wanted unit, if the file states another; texts, and numbers without a known unit, as they are."""
-    stated = catalogue.units.get(str(column.name), "")
-    if not stated or not pd.api.types.is_numeric_dtype(column.dtype):
-        return column
-    try:
-        unit = Unit(stated)
-    except ValueError:
-        return column
-    try:
-        factor = float(unit.to(wanted))
-    except UnitConversionError as error:
+def _unit(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> float:
+    """What the numbers of a column are multiplied with to be in the wanted unit, by the unit that the file states.
+
+    Columns of texts may state anything, such as h:m:s; the unit then counts for cells that are plain numbers.
+    """
+    stated = catalogue.units.get(str(column.name), "").strip()
+    if not stated or stated == wanted:
+        return 1.0
+    said = stated.lower()
+    if said in HOURS:
+        said = "hourangle"
+    for name in (stated, said, said.rstrip("s")):
+        try:
+            return float(Unit("hourangle" if said == "hourangle" else name).to(wanted))
+        except (ValueError, UnitConversionError):
+            continue
+    if pd.api.types.is_numeric_dtype(column.dtype):
         raise GalaxAlignError(
-            f"catalogue {catalogue.path}: {column.name!r} is in {stated}, which is no angle: give it in {wanted}"
-        ) from error
-    return column if factor == 1 else column * factor
+            f"catalogue {catalogue.path}: {column.name!r} is in {stated!r}, which is no angle: give it in {wanted}"
+        )
+    return 1.0
 
 
-def _positions(column: "pd.Series[Any]", axis: str, path: Path, marks: Marks) -> NDArray[np.float64]:
-    values = degrees(column, axis)
+def _positions(column: "pd.Series[Any]", unit: float, axis: str, where: Places, marks: Marks) -> NDArray[np.float64]:
+    values = degrees(column, axis, unit)
     allowed = "0 to 360" if axis == "ra" else "-90 to 90"
     marks.add(
         np.isnan(values),
         "position",
-        lambda row: f"{_where(row, path)}: {column.name!r} is {_said(column, row)}, no angle from {allowed} degrees",
+        lambda row: f"{where(row)}: {column.name!r} is {_said(column, row)}, no angle from {allowed} degrees",
     )
     return values
 
 
-def _numbers(column: "pd.Series[Any]", path: Path, low: float, marks: Marks) -> NDArray[np.float64]:
+def _numbers(column: "pd.Series[Any]", high: float, where: Places, marks: Marks) -> NDArray[np.float64]:
+    """Numbers from 0, or shares from 0 to 1."""
     values, bad = numbers(column)
-    bad |= values < low
-    wanted = "number" if low == -np.inf else f"number from {low:g}"
-    marks.add(bad, "number", lambda row: f"{_where(row, path)}: {column.name!r} is {_said(column, row)}, no {wanted}")
+    rounding = ROUNDING if np.isfinite(high) else 0.0
+    bad |= (values < -rounding) | (values > high + rounding)
+    wanted = f"share from 0 to {high:g}" if np.isfinite(high) else "number from 0"
+    marks.add(bad, "number", lambda row: f"{where(row)}: {column.name!r} is {_said(column, row)}, no {wanted}")
     return np.where(bad, np.nan, values)
 
 
@@ -188,19 +215,19 @@ def _said(column: "pd.Series[Any]", row: int) -> str:
     return repr(said) if said else "empty"
 
 
-def _given(column: "pd.Series[Any]", path: Path) -> "pd.Series[str]":
+def _given(column: "pd.Series[Any]", where: Places) -> "pd.Series[str]":
     said = texts(column).str.lower()
     unknown = ~said.isin(list(GIVEN))
     if unknown.any():
         row = int(np.argmax(unknown.to_numpy(bool)))
         raise GalaxAlignError(
-            f"catalogue {_where(row, path)}: {column.name!r}, named by columns.split, is {said[row]!r}: it must be "
+            f"catalogue {where(row)}: {column.name!r}, named by columns.split, is {said[row]!r}: it must be "
             "train, validation or test, or empty"
         )
     return said.map(GIVEN)
 
 
-def _sources(table: pd.DataFrame, file: str, root: Path, path: Path, marks: Marks) -> "pd.Series[str]":
+def _sources(table: pd.DataFrame, file: str, root: Path, where: Places, marks: Marks) -> "pd.Series[str]":
     """Locators; a file name that is no absolute path starts from `root`."""
     pattern = file if "{" in file else "{" + file + "}"
     names = pd.Series("", index=table.index, dtype=str)
@@ -216,7 +243,7 @@ def _sources(table: pd.DataFrame, file: str, root: Path, path: Path, marks: Mark
             marks.add(
                 (cells == "").to_numpy(bool),
                 "no_file",
-                lambda row, part=part: f"{_where(row, path)}: {part!r}, which names the file, is empty",  # type: ignore[misc]
+                lambda row, part=part: f"{where(row)}: {part!r}, which names the file, is empty",  # type: ignore[misc]
             )
             names += cells
     return names.where(names.str.startswith("/"), f"{root}/" + names)

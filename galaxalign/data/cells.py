@@ -12,6 +12,8 @@ EXACT = 2**53
 EXACT_SINGLE = 2**24
 # What people and programs write into cells that say nothing.
 UNKNOWN = ("", "nan", "na", "null", "none", "n/a", "--", "<na>")
+# How programs write large floats as texts.
+_ROUNDED = r"\d(?:\.\d+)?[eE]\+\d{2}"
 # Degrees or hours, minutes and seconds: 12:34:56.7, -1 02 03, 12h34m56.7s, +01d02'03".
 _SEXAGESIMAL = (
     r"^(?P<sign>[+\-\u2212]?)(?P<whole>\d{1,3})(?P<unit>[:hd°\s])\s*(?P<minutes>[0-5]?\d)[:m'′\s]\s*"
@@ -51,10 +53,16 @@ def cell_text(cell: Any) -> str:
 
 
 def loses_digits(column: "pd.Series[Any]") -> bool:
-    """Whether whole numbers of a column are floats too large to tell neighbours apart."""
+    """Whether whole numbers of a column are, or were when a text was made of them, floats too large to tell neighbours
+    apart.
+    """
     if pd.api.types.is_float_dtype(column.dtype):
         exact = EXACT_SINGLE if _is_single(column) else EXACT
         return bool((column.abs() > exact).any())
+    if isinstance(column.dtype, pd.StringDtype):
+        rounded = column[column.str.fullmatch(_ROUNDED).fillna(False).astype(bool)]
+        # A few may be anything, and are but a few bad rows.
+        return bool((rounded.astype(float) > EXACT).sum() > len(column) / 2)
     return column.dtype == object and any(isinstance(cell, float) and abs(cell) > EXACT for cell in column)
 
 
@@ -76,14 +84,15 @@ def numbers(column: "pd.Series[Any]") -> tuple[NDArray[np.float64], NDArray[np.b
     return np.where(bad, np.nan, values), bad
 
 
-def degrees(column: "pd.Series[Any]", axis: str) -> NDArray[np.float64]:
+def degrees(column: "pd.Series[Any]", axis: str, unit: float = 1.0) -> NDArray[np.float64]:
     """Positions in degrees, (N,), from 0 to 360 for ``ra``, from -90 to 90 for ``dec``.
 
-    A position is a number of degrees (``ra`` from -180 too), or sexagesimal: then right ascension is in hours unless
-    the cell has a ``d`` or a degree sign, and declination in degrees.  Not a number where a cell is empty, cannot be
-    read, or is not on the sky.
+    A position is a number of so many degrees as `unit` has (``ra`` from -180 degrees too), or sexagesimal: then right
+    ascension is in hours unless the cell has a ``d`` or a degree sign, and declination in degrees.  Not a number where
+    a cell is empty, cannot be read, or is not on the sky.
     """
     values, bad = numbers(column)
+    values = values * unit
     if bad.any():
         values[bad] = _sexagesimal(texts(column[bad]), axis)
     low, high = (-180.0, 360.0) if axis == "ra" else (-90.0, 90.0)

@@ -92,9 +92,9 @@ def read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str
     if BAND not in path and layout.image != "bands":
         tile = find_tile(Path(path), layout)
         box, axes = _box(tile, cut)
-        said = band_names(str(tile.image.header.get("BANDS", "")))
+        said = band_names(str(tile.image.header.get("BANDS", "")), single=tile.image.depth == 1)
         planes = find_planes(path, tile.image.depth, said, cube_bands, bands)
-        return _upright(read_box(tile, box)[planes], outside(tile, box), axes)
+        return _upright(read_box(tile, box, planes), outside(tile, box), axes)
     tiles = [_open_band(Path(path.replace(BAND, band)), layout, band) for band in bands]
     box, axes = _box(tiles[0], cut)
     found = [(read_box(tiles[0], box), outside(tiles[0], box))]

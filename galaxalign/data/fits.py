@@ -189,6 +189,9 @@ def scaled(values: NDArray[Any], scale: float, zero: float, blank: Value | None)
         # How FITS writes unsigned integers.
         unsigned: NDArray[np.int64] = values.astype(np.int64) + int(zero)
         return unsigned
+    if values.dtype == np.dtype(">i8") and scale == 1 and blank is None and zero == 2.0**63:
+        # No signed integer holds them; the sum turns over where it should.
+        return values.astype(np.int64).view(np.uint64) + np.uint64(2**63)
     # Double precision where single would round: as astropy has it.
     floats: NDArray[np.floating[Any]] = values.astype(
         np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.dtype(">f4") else np.float64
@@ -243,7 +246,7 @@ def _masked(
     path: Path, unit: Unit, values: NDArray[Any], layout: Layout, masks: Mapping[str | int, _Found | None]
 ) -> Planes:
     """The planes of an image, not a number where a mask marks them."""
-    bands = band_names(str(unit.header.get("BANDS", "")))
+    bands = band_names(str(unit.header.get("BANDS", "")), single=sum(side > 1 for side in unit.shape) < 3)
     dropped, band = _axis_order(path, unit, bands, layout)
     cube = _as_float32(_cube(values, dropped, band))
     for key, found in masks.items():

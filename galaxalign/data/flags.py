@@ -1,6 +1,7 @@
 """What can be wrong with an image: every flag, its one meaning, and the exception that carries it."""
 
 MEANINGS = {
+    "cells": "its row has not as many cells as the header, or one that runs over several lines",
     "no_id": "the catalogue gives it no id",
     "duplicate_id": "an earlier row of the catalogue has its id",
     "no_objid": "its id is no SDSS objid, by which galaxies are grouped",
@@ -16,7 +17,7 @@ MEANINGS = {
     "missing_band": "a band that the colours need is not there",
     "missing_extension": "a FITS extension that data.fits names is not there",
     "shape": "the bands differ in shape and no WCS tells how they lie, or the image is not two-dimensional",
-    "depth": "the picture's values are neither of 8 nor of 16 bits",
+    "depth": "the picture's values are neither of 8 nor of 16 bits, or lie where no reader finds them",
     "too_large": "the image has more pixels than any cutout (a decompression bomb, or a header that lies)",
     "edge": "more than data.quality.max_edge of it lies beyond the edge of the survey or of its tile",
     "blank": "more than data.max_blank of the pixels have no data",

@@ -57,6 +57,12 @@ def write_leaks(store: Store, *, radius: float, seed: int, table: Path) -> None:
     report.to_csv(table, sep="\t", index=False)
 
 
+def read_leaks(table: Path) -> pd.DataFrame:
+    """The table that `write_leaks` wrote."""
+    texts = dict.fromkeys(COLUMNS[:5], str)
+    return pd.read_csv(table, sep="\t", dtype=texts, keep_default_na=False, na_values={"separation": [""]})
+
+
 COLUMNS = ["by", "first", "second", "first_split", "second_split", "difference", "separation", "leak"]
 
 

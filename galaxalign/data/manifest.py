@@ -1,6 +1,7 @@
 """The manifest: what is known of every galaxy before any image is read."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from galaxalign.data.cells import UNKNOWN
 from galaxalign.data.duplicates import duplicate_groups, read_fingerprints
 from galaxalign.data.galaxies import read_galaxies
 from galaxalign.data.marks import Marks
@@ -188,8 +190,12 @@ def _class_of(label: str, row: int, sheet: ClassSheet, path: Path) -> str | None
         return label
     if label in sheet.unclassified:
         return None
-    if label.isdecimal() and int(label) < len(sheet.labels):
-        return sheet.labels[int(label)]
+    if label.lower() in UNKNOWN:
+        return None
+    # Of a column with gaps pandas writes 3 as 3.0.
+    number = re.fullmatch(r"(\d{1,9})(?:\.0)?", label)
+    if number and int(number[1]) < len(sheet.labels):
+        return sheet.labels[int(number[1])]
     known = [*sheet.labels, *sheet.unclassified]
     raise GalaxAlignError(
         f"{path}, row {row + 1}: label {label!r} is no class of class sheet {sheet.name} ({nearest(label, known)}); "

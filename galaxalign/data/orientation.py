@@ -9,6 +9,11 @@ from galaxalign.data.units import Value
 
 # Degrees per pixel, ((east per x, east per y), (north per x, north per y)).
 UPRIGHT = np.array([[-1.0, 0.0], [0.0, 1.0]])
+# Projections onto a plane around the reference point (Calabretta & Greisen 2002, A&A 395, 1077), in which north there
+# is as the matrix says.
+_ZENITHAL = ("", "TAN", "SIN", "STG", "ARC", "ZEA", "NCP")
+# How far north may turn between the reference point and an image's middle, degrees, before it is looked up there.
+_TURN = 0.5
 
 
 def celestial_axes(header: dict[str, Value]) -> tuple[int, int] | None:
@@ -35,6 +40,29 @@ def sky_axes(header: dict[str, Value]) -> NDArray[np.float64]:
     columns = sorted(pair)
     matrix = np.array([[_linear(header, row, column, pair) for column in columns] for row in pair])
     return matrix if np.isfinite(matrix).all() and np.linalg.det(matrix) != 0 else UPRIGHT
+
+
+def is_plain(header: dict[str, Value], height: int, width: int) -> bool:
+    """Whether north in the middle of an image is, but for `_TURN`, as `sky_axes` says.
+
+    It is not where another projection, another system, parameters of either, or the way there near a pole turn it.
+    """
+    pair = celestial_axes(header)
+    if pair is None:
+        return True
+    longitude, latitude = pair
+    kind, _, projection = str(header.get(f"CTYPE{longitude}", "")).strip().upper().partition("-")
+    if kind != "RA" or projection.strip("-").partition("-")[0] not in _ZENITHAL:
+        return False
+    if any(key.startswith("PV") for key in header) or header.get("LONPOLE", 180) != 180:
+        return False
+    places = [header.get(f"CRVAL{latitude}", 0), *(header.get(f"CRPIX{axis}", 0) for axis in sorted(pair))]
+    if any(isinstance(place, str) for place in places):
+        return True
+    pole, x, y = map(float, places)
+    way = math.hypot(*(sky_axes(header) @ ((width + 1) / 2 - x, (height + 1) / 2 - y)))
+    farthest = abs(pole) + way
+    return farthest < 89 and way * math.tan(math.radians(farthest)) <= _TURN
 
 
 def _linear(header: dict[str, Value], row: int, column: int, pair: tuple[int, int]) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from galaxalign.data.crop import crop_centre
 from galaxalign.data.flags import BadImage
@@ -16,6 +17,11 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # More pixels than any cutout has, and more bytes than any picture of them.
 MAX_PIXELS = 2**25
 MAX_BYTES = 2**28
+# One of these is in a JPEG that says how it is to be turned: EXIF, or XMP.
+TURNED = (b"Exif\0\0", b"tiff:Orientation")
+# Tags of TIFF 6.0, and what they say of pictures that Pillow reads wrongly.
+BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLES = 258, 259, 262, 284, 339
+PLAIN, WHITE_IS_ZERO, APART, UNSIGNED = 1, 0, 2, 1
 
 
 def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
@@ -36,7 +42,7 @@ def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
     if path.stat().st_size > MAX_BYTES:
         raise BadImage("too_large", f"{path} has more than {MAX_BYTES // 2**20} MiB")
     data = path.read_bytes()
-    if data[:3] == b"\xff\xd8\xff" and data.find(b"Exif\0\0", 0, 2**17) < 0:
+    if data[:3] == b"\xff\xd8\xff" and not any(word in data for word in TURNED):
         quick = decode_jpeg(data, crop, min(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or 0))
         if quick is not None:
             return quick
@@ -48,8 +54,11 @@ def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadImage("too_large", f"{path} has {image.width} x {image.height} pixels")
+                inverted = _check_tiff(image, path)
                 ImageOps.exif_transpose(image, in_place=True)
                 colours = _colours(image, path)
+                if inverted:
+                    colours = 255 - colours
                 return colours if crop is None else crop_centre(colours, crop)
         except BadImage:
             raise
@@ -65,6 +74,22 @@ def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
             raise BadImage("truncated" if cut else "unreadable", f"{path}: {error}") from error
 
 
+def _check_tiff(image: Image.Image, path: Path) -> bool:
+    """Whether a TIFF's grey is the wrong way round as Pillow reads it.
+
+    Raises `BadImage` (depth) where Pillow reads other numbers than the file holds.
+    """
+    if not isinstance(image, TiffImageFile):
+        return False
+    tags = image.tag_v2
+    bits, signs = (set(np.atleast_1d(tags.get(tag, 1)).tolist()) for tag in (BITS, SAMPLES))
+    if bits == {8} and signs != {UNSIGNED}:
+        raise BadImage("depth", f"{path} holds values of 8 bits with a sign: save it with values from 0 to 255")
+    if max(bits) > 8 and len(image.getbands()) > 1 and tags.get(PLANES) == APART and tags.get(COMPRESSION) == PLAIN:
+        raise BadImage("depth", f"{path} has a plane for each colour of {max(bits)} bits: save colours side by side")
+    return image.mode.startswith("I") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
 def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
         return _deep_grey(image, path)
@@ -78,7 +103,10 @@ def _deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     """Grey of 16 bits; its upper 8, as Pillow takes them of colours of 16 bits."""
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 2**16 - 1:
-        raise BadImage("depth", f"{path} holds values from {values.min():g} to {values.max():g}, not 0 to 65535")
+        kind = "floats" if values.dtype.kind == "f" else "values"
+        raise BadImage(
+            "depth", f"{path} holds {kind} from {values.min():g} to {values.max():g}, not whole numbers from 0 to 65535"
+        )
     if "transparency" in image.info:
         values = np.where(values == image.info["transparency"], 0, values)
     return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -26,7 +26,7 @@ from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
 from galaxalign.data.locators import CUT, HDF5, split_locator
 from galaxalign.data.opening import readable
-from galaxalign.data.orientation import orient, sky_axes
+from galaxalign.data.orientation import is_plain, orient, sky_axes
 from galaxalign.data.raster import MAX_PIXELS, read_picture
 
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -116,7 +116,7 @@ def _read_whole(
 
 
 def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[str], layout: Layout) -> Flux:
-    # It brings astropy and scipy, without which a process that reads images starts in a quarter of the time.
+    # They bring astropy and scipy, without which a process that reads images starts in a quarter of the time.
     from galaxalign.data.cuts import parse_cut, read_cut
 
     cutout = read_cut(path, parse_cut(row), cube_bands, bands, layout)
@@ -137,7 +137,20 @@ def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequenc
     count = len(planes.values)
     places = find_planes(path, count, planes.bands, cube_bands, bands)
     chosen = planes.values if places == list(range(count)) else planes.values[places]
-    return Flux(values=orient(chosen, sky_axes(planes.header)), bands=tuple(bands))
+    return Flux(values=orient(chosen, _axes(planes)), bands=tuple(bands))
+
+
+def _axes(planes: Planes) -> NDArray[np.float64]:
+    """Which way the sky lies in the middle of an image."""
+    height, width = planes.values.shape[1:]
+    if not is_plain(planes.header, height, width):
+        # As with tiles.
+        from galaxalign.data.directions import local_axes
+
+        axes = local_axes(planes.raw, height, width)
+        if axes is not None:
+            return axes
+    return sky_axes(planes.header)
 
 
 def _read_band(source: str, band: str, layout: Layout) -> Planes:
@@ -157,7 +170,7 @@ def _stack(source: str, bands: Sequence[str], planes: Sequence[Planes]) -> Flux:
     from galaxalign.data.regridding import stack_bands
 
     values = stack_bands(bands, planes, source)
-    return Flux(values=orient(values, sky_axes(planes[0].header)), bands=tuple(bands))
+    return Flux(values=orient(values, _axes(planes[0])), bands=tuple(bands))
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,9 @@
 """Parts of FITS images: only the pixels that are asked for are read, however large the image is."""
 
+import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -162,8 +163,8 @@ def _find_unit(path: Path, key: str | int, band: str) -> tuple[Unit, fits.Header
 
 def _image(path: Path, unit: Unit) -> Image:
     *planes, height, width = unit.shape
-    depth = planes[0] if planes else 1
-    if len(planes) > 1 or depth > _DEEPEST:
+    depth = math.prod(planes)
+    if sum(side > 1 for side in planes) > 1 or not 1 <= depth <= _DEEPEST:
         raise BadImage(
             "shape", f"{path} has {len(unit.shape)} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
         )
@@ -188,7 +189,7 @@ def _place(path: Path, header: fits.Header) -> tuple[str, Grid]:
         raise BadImage("unreadable", f"{path}: {' '.join(str(error).split())}") from error
 
 
-def read_box(tile: Tile, box: Box) -> NDArray[np.float32]:
+def read_box(tile: Tile, box: Box, planes: Sequence[int] = (0,)) -> NDArray[np.float32]:
     """Planes of a part of a tile, shape (B, height, width) with y up; not a number outside it and where it is masked.
 
     Raises `BadImage` where the file ends before its pixels do, or a mask holds no integers.
@@ -196,15 +197,15 @@ def read_box(tile: Tile, box: Box) -> NDArray[np.float32]:
     image = tile.image
     columns = slice(max(box.left, 0), min(box.left + box.width, image.width))
     rows = slice(max(box.low, 0), min(box.low + box.height, image.height))
-    planes = np.full((image.depth, box.height, box.width), np.nan, np.float32)
+    values = np.full((len(planes), box.height, box.width), np.nan, np.float32)
     if rows.start < rows.stop and columns.start < columns.stop:
-        part = planes[:, rows.start - box.low : rows.stop - box.low, columns.start - box.left : columns.stop - box.left]
+        part = values[:, rows.start - box.low : rows.stop - box.low, columns.start - box.left : columns.stop - box.left]
         with np.errstate(over="ignore"):
-            part[...] = _read_pixels(image, rows, columns)
+            part[...] = _read_pixels(image, planes, rows, columns)
         for key, mask in tile.masks.items():
-            blank = is_blank(image.path, key, _read_pixels(mask, rows, columns), tile.layout)
-            part[np.broadcast_to(blank, part.shape)] = np.nan
-    return planes
+            marks = _read_pixels(mask, planes if mask.depth > 1 else (0,), rows, columns)
+            part[np.broadcast_to(is_blank(image.path, key, marks, tile.layout), part.shape)] = np.nan
+    return values
 
 
 def outside(tile: Tile, box: Box) -> NDArray[np.bool_]:
@@ -214,18 +215,19 @@ def outside(tile: Tile, box: Box) -> NDArray[np.bool_]:
     return ~inside
 
 
-def _read_pixels(image: Image, rows: slice, columns: slice) -> NDArray[Any]:
-    """The pixels of whole planes, inside the image, as numbers of any kind; not a number where there are no data."""
+def _read_pixels(image: Image, planes: Sequence[int], rows: slice, columns: slice) -> NDArray[Any]:
+    """Pixels of some planes, inside the image, as numbers of any kind; not a number where there are no data."""
     if image.start is not None:
-        stored = np.stack([_read_plane(image, plane, rows, columns) for plane in range(image.depth)])
+        stored = np.stack([_read_plane(image, plane, rows, columns) for plane in planes])
         blank = image.header.get("BLANK") if stored.dtype.kind in "iu" else None
         return scaled(stored, image.scale, image.zero, blank)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             with image.path.open("rb") as file, fits.open(file, lazy_load_hdus=True) as units:
-                section = units[image.unit].section
-                return np.array(section[..., rows, columns])
+                unit = units[image.unit]
+                places = [np.unravel_index(plane, unit.shape[:-2]) for plane in planes]
+                return np.stack([unit.section[(*map(int, place), rows, columns)] for place in places])
     except Exception as error:  # damaged tiles fail in as many ways as there are algorithms
         raise BadImage("truncated", f"{image.path}: its pixels cannot be read: {error}") from error
 

@@ -1,5 +1,6 @@
 """The files that a data set is read from, as its `source` in the configuration names them."""
 
+import math
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,11 @@ def check_source(
     """
     ((kind, settings),) = source.items()
     for key in KEYS[kind]:
+        if "{" in settings.get(key, "") or "}" in settings.get(key, ""):
+            raise GalaxAlignError(
+                f"'datasets.{dataset}.source.{kind}.{key}' is {settings[key]!r}: braces stand for other words in a "
+                "workflow; give the file a name without them"
+            )
         if key in settings and not Path(settings[key]).is_file():
             raise GalaxAlignError(
                 f"'datasets.{dataset}.source.{kind}.{key}' is {settings[key]!r}: "
@@ -93,6 +99,8 @@ def _check_columns(where: str, settings: Mapping[str, Any]) -> None:
         raise GalaxAlignError(f"'{where}.labels' is votes: name those that count in {where}.votes, such as debiased")
     if {"arcsec", "times"} <= settings.get("field", {}).keys():
         raise GalaxAlignError(f"'{where}.field' has arcsec and times: leave one of them out")
+    if settings.get("field", {}).get("smallest", 0) > settings.get("field", {}).get("largest", math.inf):
+        raise GalaxAlignError(f"'{where}.field.smallest' is above {where}.field.largest: exchange them")
     if "times" in settings.get("field", {}) and "size" not in columns:
         raise GalaxAlignError(
             f"'{where}.field.times' needs the column of sizes: name it in columns.size, or give arcsec"

@@ -235,7 +235,8 @@ def _fill_empty(
             allowed = ~lent[free] | (split != SPLITS.index("test"))
             movable = _movable(counts, taken, free[allowed & (counts[free, label] > 0)])
             if not len(movable):
-                raise _too_few(counts, label, required, classes)
+                waiting = int(counts[lent & (taken >= 0), label].sum()) if split == SPLITS.index("test") else 0
+                raise _too_few(counts, label, required, classes, waiting)
             taken[movable[np.argmin(counts[movable].sum(axis=1))]] = split
 
 
@@ -247,9 +248,22 @@ def _movable(counts: NDArray[np.int64], taken: NDArray[np.int64], groups: NDArra
     return movable
 
 
-def _too_few(counts: NDArray[np.int64], label: int, required: Sequence[int], classes: Sequence[str]) -> GalaxAlignError:
+def _too_few(
+    counts: NDArray[np.int64], label: int, required: Sequence[int], classes: Sequence[str], lent: int
+) -> GalaxAlignError:
     galaxies, groups = int(counts[:, label].sum()), int((counts[:, label] > 0).sum())
     names = ", ".join(SPLITS[split] for split in required)
+    if galaxies == 0:
+        return GalaxAlignError(
+            f"class {classes[label]!r} has no galaxy that can be used: add some, look whether all were rejected (the "
+            "manifest has their flags), or remove the class from the class sheet"
+        )
+    if lent:
+        return GalaxAlignError(
+            f"class {classes[label]!r} has no galaxy to test with: the split that the catalogue gives (columns.split) "
+            f"gives it none, and its {lent} training galaxies are never judged; give galaxies of the class to test, "
+            "leave columns.split out, or set data.split.fractions.test to 0"
+        )
     return GalaxAlignError(
         f"class {classes[label]!r} has {galaxies} galaxies in {groups} group{'s' * (groups != 1)}, too few to be in "
         f"each of {names}: add galaxies, merge or remove the class in the class sheet, set a fraction of data.split to "

@@ -1,4 +1,4 @@
-"""Tables of any format: which columns a file has, those that are wanted, and their cells as texts or numbers."""
+"""Tables of any format: which columns a file has, and those that are wanted with the types that it gives them."""
 
 import resource
 import struct
@@ -21,10 +21,12 @@ import pyarrow.parquet as pq
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
+from astropy.table.serialize import represent_mixins_as_columns
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 from yaml import YAMLError
 
+from galaxalign.data.delimited import Rows, read_header, read_rows
 from galaxalign.errors import GalaxAlignError
 
 T = TypeVar("T")
@@ -56,18 +58,19 @@ class Table:
 
     path: Path
     names: tuple[str, ...]
-    _read: Callable[[Sequence[str]], pd.DataFrame]
+    _read: Callable[[Sequence[str]], pd.DataFrame | Rows]
     units: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, names: Sequence[str]) -> pd.DataFrame:
+    def read(self, names: Sequence[str]) -> Rows:
         """The named columns with the types that the file gives them; in text files every cell is a text.
 
         Raises `GalaxAlignError` where the file is damaged or has no rows.
         """
-        table = _guarded(lambda: self._read(list(dict.fromkeys(names))), self.path)
-        if len(table) == 0:
+        found = _guarded(lambda: self._read(list(dict.fromkeys(names))), self.path)
+        rows = found if isinstance(found, Rows) else Rows(found)
+        if len(rows.cells) == 0:
             raise GalaxAlignError(f"catalogue {self.path} has no rows: name a catalogue with galaxies")
-        return table
+        return rows
 
 
 def open_table(path: Path) -> Table:
@@ -102,17 +105,7 @@ def _guarded(read: Callable[[], T], path: Path) -> T:
 
 
 def _open_text(path: Path, separator: str) -> Table:
-    settings: dict[str, Any] = {
-        "sep": separator,
-        "dtype": str,
-        "keep_default_na": False,
-        "encoding": "utf-8-sig",
-        # Rows may end in a separator; the first column is never an index.
-        "index_col": False,
-        "compression": "infer",
-    }
-    names = tuple(map(str, pd.read_csv(path, nrows=0, **settings).columns))
-    return Table(path, names, lambda wanted: pd.read_csv(path, usecols=list(wanted), **settings)[list(wanted)])
+    return Table(path, read_header(path, separator), partial(read_rows, path, separator))
 
 
 def _open_parquet(path: Path) -> Table:
@@ -148,7 +141,7 @@ def _fits_column(unit: Any, name: str) -> Any:
     """A column in the machine's byte order; integers that mean nothing (TNULL) are empty."""
     values = np.array(unit.data[name])
     if values.ndim > 1:
-        raise ValueError(f"column {name!r} has {values.ndim - 1} values a row")
+        raise ValueError(f"column {name!r} has {' x '.join(map(str, values.shape[1:]))} values a row, one is expected")
     native = _native(values)
     null = unit.columns[name].null
     if null is None or native.dtype.kind not in "iu":
@@ -168,6 +161,8 @@ def _native(values: NDArray[Any]) -> Any:
 def _open_astropy(path: Path, read: Callable[[Path], AstropyTable]) -> Table:
     """A format that can only be read whole."""
     table = read(path)
+    # Positions on the sky and times become the columns NAME.ra, NAME.dec, NAME.jd1 that they are stored as.
+    table = represent_mixins_as_columns(table)
     flat = [name for name in table.colnames if table[name].ndim == 1]
     units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
     return Table(

@@ -118,7 +118,7 @@ def _show_query(panel: Axes, picture: NDArray[np.uint8] | None, words: str) -> N
 
 def read_similar(path: Path) -> pd.DataFrame:
     """The table of nearest galaxies; identifiers stay text, however many digits they have."""
-    return pd.read_csv(path, sep="\t", dtype={"id": str, "query": str})
+    return pd.read_csv(path, sep="\t", dtype={"id": str, "query": str}, keep_default_na=False)
 
 
 @styled

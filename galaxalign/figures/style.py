@@ -36,7 +36,8 @@ RIGHT, WRONG = BLUE, VERMILION
 STYLE: dict[Any, Any] = {
     # STIX comes with matplotlib, so that a figure looks the same on every machine.
     "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
+    # Words are words: ids and names of files may have dollars.
+    "text.parse_math": False,
     "font.size": MEDIUM,
     "axes.titlesize": LARGE,
     "axes.labelsize": LARGE,

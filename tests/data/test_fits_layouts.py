@@ -244,3 +244,17 @@ def test_cards_are_read_as_astropy_reads_them():
     cards = read_cards(header.tostring().encode())
     assert cards == {key: header[key] for key in ("SIMPLE", "TEXT", "EMPTY", "WHOLE", "REAL", "YES")}
     assert read_cards(b"DOUBLE  =              1.25D+02".ljust(80))["DOUBLE"] == 125.0
+
+
+def test_unsigned_integers_of_64_bits(tmp_path):
+    values = (np.arange(2000, dtype=np.uint64).reshape(40, 50) + 1) * np.uint64(2**40)
+    fits.PrimaryHDU(values).writeto(tmp_path / "a.fits")
+    (planes,) = read_fits(tmp_path / "a.fits", PLAIN)
+    assert np.array_equal(planes.values[0], values.astype(np.float32))
+
+
+def test_a_word_names_a_single_plane(tmp_path):
+    fits.PrimaryHDU(noise(8, 8), fits.Header({"BANDS": "F814W"})).writeto(tmp_path / "a.fits")
+    assert read_image(str(tmp_path / "a.fits"), cube_bands=("g",), bands=("F814W",)).bands == ("F814W",)
+    with pytest.raises(BadImage, match=r"has F814W, not f814w: write F814W in data.bands"):
+        read_image(str(tmp_path / "a.fits"), cube_bands=("g",), bands=("f814w",))

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from galaxalign.data.leaks import closest_pictures, closest_positions, write_leaks
+from galaxalign.data.leaks import COLUMNS, closest_pictures, closest_positions, read_leaks, write_leaks
 from galaxalign.data.store import read_store
 from tests.data.test_duplicates import galaxy, turned
 from tests.synthetic_results import write_store
@@ -72,3 +72,14 @@ def test_no_more_galaxies_are_compared_than_is_bearable(tmp_path, monkeypatch):
     write_leaks(store_of(tmp_path / "s.h5"), radius=60, seed=0, table=tmp_path / "leaks.tsv")
     report = pd.read_csv(tmp_path / "leaks.tsv", sep="\t")
     assert len(report[report["by"] == "picture"]) <= 3
+
+
+def test_ids_that_look_like_nothing_stay_what_they_are(tmp_path):
+    table = tmp_path / "leaks.tsv"
+    pd.DataFrame([["sky", "NA", "null", "train", "test", 0.5, np.nan, False]], columns=COLUMNS).to_csv(
+        table, sep="\t", index=False
+    )
+    found = read_leaks(table)
+    assert found[["first", "second"]].to_numpy().tolist() == [["NA", "null"]]
+    assert found["separation"].isna().all()
+    assert found["leak"].tolist() == [False]

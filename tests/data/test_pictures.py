@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from PIL import Image
 
@@ -131,7 +132,7 @@ def test_a_transparent_grey_of_sixteen_bits_is_black(tmp_path):
 
 def test_depths_that_pictures_do_not_have(tmp_path):
     for values in (np.full((4, 4), 0.5, np.float32), np.full((4, 4), 10**6, np.int32)):
-        with pytest.raises(BadImage, match="not 0 to 65535") as bad:
+        with pytest.raises(BadImage, match="not whole numbers from 0 to 65535") as bad:
             saved(tmp_path, values, "a.tif")
         assert bad.value.flag == "depth"
 
@@ -293,3 +294,42 @@ def test_a_recipe_applied_to_other_files_keeps_its_look():
     assert (applied.size, applied.bands, applied.fits.image, applied.quality) == (16, ("VIS",), "SCI", DEFAULTS)
     assert applied.looks_like(RECIPE)
     assert not applied.looks_like(other)
+
+
+def test_tiff_is_read_right_or_refused(tmp_path):
+    rows, columns = np.mgrid[:30, :40]
+    deep = (columns * 1600 + rows * 7).astype(np.uint16)
+    grey, colours = np.repeat((deep >> 8)[:, :, None], 3, axis=2), np.stack([deep, deep // 2, 65535 - deep])
+
+    def read(pixels, **options):
+        tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+        return read_picture(tmp_path / "a.tif")
+
+    assert np.array_equal(read(deep, photometric="miniswhite"), 255 - grey)
+    assert np.array_equal(read((deep >> 8).astype(np.uint8), photometric="miniswhite"), 255 - grey)
+    wanted = (colours >> 8).transpose(1, 2, 0)
+    apart = {"photometric": "rgb", "planarconfig": "separate"}
+    assert np.array_equal(read(colours, **apart, compression="zlib"), wanted)
+    assert np.array_equal(read((colours >> 8).astype(np.uint8), **apart), wanted)
+    for pixels, options, words in (
+        (colours, apart, "a plane for each colour of 16 bits"),
+        ((deep >> 9).astype(np.int8), {"photometric": "minisblack"}, "values of 8 bits with a sign"),
+        (deep.astype(np.float32), {"photometric": "minisblack"}, "holds floats from 0 to"),
+    ):
+        with pytest.raises(BadImage, match=words) as bad:
+            read(pixels, **options)
+        assert bad.value.flag == "depth"
+
+
+def test_a_turn_is_found_wherever_a_jpeg_says_it(tmp_path):
+    """Behind other segments than the first; and in XMP alone."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif)
+    content = (tmp_path / "a.jpg").read_bytes()
+    comments = b"".join(b"\xff\xfe\xff\xff" + bytes(65533) for _ in range(3))
+    (tmp_path / "b.jpg").write_bytes(content[:2] + comments + content[2:])
+    words = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    Image.fromarray(PIXELS).save(tmp_path / "c.jpg", xmp=words)
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        assert read_picture(tmp_path / name).shape == (9, 12, 3), name

@@ -9,7 +9,10 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from astropy import units
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.wcs import WCS
 from PIL import Image
 
 from galaxalign.data.files import check_files
@@ -290,3 +293,49 @@ def test_a_flag_has_a_meaning():
     assert str(bad) == f"{MEANINGS['truncated']}: a.fits ends"
     with pytest.raises(KeyError):
         BadImage("strange", "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("at", "cards"),
+    [
+        ((240.0, 89.4), {"CRVAL1": 150.0, "CRVAL2": 89.5}),
+        ((150.0, 89.9999), {"CRVAL1": 150.0, "CRVAL2": 90.0}),
+        ((20.0, -84.0), {"CRVAL1": 60.0, "CRVAL2": -80.0}),
+        ((150.0, 2.0), {"CRVAL1": 150.0, "CRVAL2": 2.0, "LONPOLE": 0.0}),
+        ((150.0, 2.0), {"CRVAL1": 150.0, "CRVAL2": 2.0, "LONPOLE": 90.0}),
+        ((150.0, 2.0), {"CRVAL1": 150.0, "CRVAL2": 2.0, "PV1_3": 90.0}),
+        ((150.0, 2.0), {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": -1.0, "PV2_1": -1.0}),
+        ((150.0, 2.0), {"CTYPE1": "GLON-TAN", "CTYPE2": "GLAT-TAN"}),
+    ],
+)
+def test_north_is_up_where_the_matrix_alone_does_not_say_so(tmp_path, at, cards):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": at[0], "CRVAL2": at[1]})
+    header.update({"CRPIX1": 31.0, "CRPIX2": 31.0, "CDELT1": -1 / 3600, "CDELT2": 1 / 3600} | cards)
+    if cards.get("CTYPE1", "").startswith("GLON"):
+        galactic = SkyCoord(*at, unit="deg").galactic
+        header["CRVAL1"], header["CRVAL2"] = galactic.l.deg, galactic.b.deg
+    here = SkyCoord(*at, unit="deg")
+    x, y = WCS(header).world_to_pixel(here)
+    header["CRPIX1"] += 30 - float(x)
+    header["CRPIX2"] += 30 - float(y)
+    wcs, flux = WCS(header), np.zeros((61, 61), np.float32)
+    for east, north, light in ((0, 20, 10.0), (20, 0, 5.0)):
+        there = here.spherical_offsets_by(east * units.arcsec, north * units.arcsec)
+        x, y = wcs.world_to_pixel(there)
+        flux[round(float(y)), round(float(x))] = light
+    fits.PrimaryHDU(flux, header).writeto(tmp_path / "a_g.fits")
+    for values in (
+        read(tmp_path / "a_{band}.fits", bands=("g",)).values[0],
+        read(tmp_path / "a_g.fits", bands=("g",)).values[0],
+    ):
+        # Quarter turns bring north as near to up, and east to the left, as they can.
+        (up, across), (row, left) = (np.argwhere(values == light)[0] - 30 for light in (10.0, 5.0))
+        assert -up >= abs(across), (up, across)
+        assert -left >= abs(row), (row, left)
+
+
+def test_a_header_that_says_nonsense_of_the_sky_is_still_read(tmp_path):
+    cards = {"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ", "CRVAL1": 1e9, "CRVAL2": 400.0, "CD1_1": -1e-4, "CD2_2": 1e-4}
+    flux = noise(9, 9)
+    fits.PrimaryHDU(flux, fits.Header(cards)).writeto(tmp_path / "a.fits")
+    assert np.array_equal(read(tmp_path / "a.fits", bands=("g",)).values[0], flux[::-1])

@@ -74,3 +74,31 @@ def test_any_number_of_bands_makes_three_colours():
         assert {band for weights in mixed.values() for band in weights} == set(bands)
         for weights in mixed.values():
             assert sum(weights.values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "output", "words"),
+    [
+        ("data: {crop: half}", "sheet.png", "'data.crop' is 'half': it must be of type number"),
+        ("active: {datasets: [zzz]}", "sheet.png", "'active.datasets' is 'zzz'"),
+        ("data: [1, 2", "sheet.png", "cannot be read as YAML"),
+        ("- 1", "sheet.png", "holds no keys with values"),
+        (None, "sheet.png", "there is no configuration file"),
+        ("", "sheet.xyz", "name a file that ends in one of .png"),
+        ("", "", "name a file that ends in one of .png"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, capsys, overlay, output, words):
+    path = write_jpeg(tmp_path / "a.jpg", side=64)
+    if overlay is not None:
+        (tmp_path / "mine.yaml").write_text(overlay)
+    command = ["show", str(path), "--configfile", str(tmp_path / "mine.yaml"), "--output", str(tmp_path / output)]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert words in said
+
+
+def test_names_with_dollars_are_drawn_as_they_are(tmp_path):
+    path = write_cube(tmp_path / "a$b_{$ {z}.fits", noise(3, 48, 48))
+    assert main(["show", str(path), "--output", str(tmp_path / "sheet.png")]) == 0

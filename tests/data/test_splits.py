@@ -136,7 +136,7 @@ def test_a_rare_class_is_in_every_split():
     [
         ([0, 0, 0, 1, 1], range(5), "class 'class 1' has 2 galaxies in 2 groups"),
         ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3], "class 'class 1' has 3 galaxies in 1 group, "),
-        ([0, 0, 0, 2, 2, 2], range(6), "class 'class 1' has 0 galaxies"),
+        ([0, 0, 0, 2, 2, 2], range(6), "class 'class 1' has no galaxy that can be used"),
     ],
 )
 def test_a_class_with_too_few_galaxies(labels, groups, words):
@@ -190,7 +190,9 @@ def test_what_is_published_to_be_trained_on_is_never_judged():
     assert split(np.zeros(42, int), np.array([0, 0, *range(1, 41)]), given)[:2].tolist() == ["", "test"]
     # A class that the published test lacks.
     labels = np.array([0] * 30 + [1] * 10 + [0] * 10)
-    with pytest.raises(GalaxAlignError, match="class 'class 1' has 10 galaxies in 10 groups, too few"):
+    with pytest.raises(
+        GalaxAlignError, match="'class 1' has no galaxy to test with: the split that the catalogue gives"
+    ):
         split(labels, np.arange(50), ["train"] * 40 + ["test"] * 10)
 
 
@@ -227,7 +229,7 @@ def test_no_pair_stands_across_splits(seed, number, radius, published, rare):
     try:
         splits = split(labels, groups, given)
     except GalaxAlignError as error:
-        assert "too few to be in each" in str(error)
+        assert any(words in str(error) for words in ("too few to be in", "to test with", "no galaxy that can be used"))
         return
     assert ((splits == "") | (labels >= 0)).all()
     alpha, delta = np.radians(ra), np.radians(dec)

@@ -1,6 +1,7 @@
 """Tiles laid out as `data.fits` says: the pixels of a cutout are those of the whole image, read in the same layout."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -121,3 +122,40 @@ def test_bands_of_tiles_lie_along_the_third_axis(tmp_path):
         check_source("mine", source, GRZ, axis)
     with pytest.raises(GalaxAlignError, match=r"'datasets.mine.data.fits.band_axis' is 1, .*: set it to header"):
         check_source("mine", source, GRZ, 1)
+
+
+@pytest.mark.parametrize(("packed", "name"), [(False, "t.fits"), (True, "t.fits.fz")])
+def test_axes_of_length_1_are_left_out(tmp_path, packed, name):
+    flux = noise(60, 60)
+    image = (
+        fits.CompImageHDU(flux[None, None], SKY, compression_type="GZIP_1", quantize_level=0)
+        if packed
+        else fits.ImageHDU(flux[None, None], SKY)
+    )
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / name)
+    part = read_image(f"{tmp_path / name}#{CUT}", cube_bands=("g",), bands=("g",)).values
+    assert np.array_equal(part[0], flux[20:40, 20:40][::-1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="bytes read are counted by Linux alone")
+def test_of_a_cube_only_the_planes_wanted_are_read(tmp_path):
+    flux = noise(12, 500, 500)
+    header = tile_header(150.0, 2.0, 500, 500)
+    header["BANDS"] = "abcdefghijkl"
+    fits.PrimaryHDU(flux, header).writeto(tmp_path / "t.fits")
+    source = f"{tmp_path / 't.fits'}#{Cut(ra=150.0, dec=2.0, arcsec=400 * ARCSEC)}"
+    read_image(source, cube_bands=(), bands=("a",))
+    counts = []
+    for bands in (("c",), ("l", "b", "a")):
+        before = bytes_read()
+        values = read_image(source, cube_bands=(), bands=bands).values
+        counts.append(bytes_read() - before)
+        places = ["abcdefghijkl".index(band) for band in bands]
+        assert np.array_equal(values, flux[places, 50:450, 50:450][:, ::-1])
+    plane = 4 * 400 * 400
+    assert counts[0] < 1.5 * plane
+    assert counts[1] < 3.5 * plane
+
+
+def bytes_read():
+    return int(next(line for line in Path("/proc/self/io").read_text().splitlines() if "rchar" in line).split()[1])

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from galaxalign.data.labels import label_table
-from galaxalign.data.leaks import write_leaks
+from galaxalign.data.leaks import read_leaks, write_leaks
 from galaxalign.data.store import read_store
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run
@@ -167,7 +167,7 @@ def test_label_counts_with_and_without_conflicts(folder):
 
 def test_leak_plate_shows_pairs_and_frames_those_that_leak(folder, store):
     write_leaks(store, radius=60, seed=0, table=folder / "leaks.tsv")
-    leaks = pd.read_csv(folder / "leaks.tsv", sep="\t")
+    leaks = read_leaks(folder / "leaks.tsv")
     figure = leak_plate(store, leaks)
     words_of(figure)
     assert pictures(figure) == 32
@@ -297,3 +297,11 @@ def test_similar_grid_shows_queries_and_neighbours(folder, store):
     words_of(figure)
     assert pictures(figure) == 3 * 5 + 2
     assert said(figure).count("g4 0.500") == 3
+
+
+def test_dollars_are_dollars(store):
+    """Ids and files may have them; two would begin a formula."""
+    named = replace(store, flag=np.array(["faint", *[""] * 199]), reason=np.array(["a$b_{$ is faint", *[""] * 199]))
+    figure = reject_plate(named)
+    words_of(figure)
+    assert "a$b_{$" in said(figure)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from galaxalign.data.leaks import read_leaks
 from galaxalign.data.store import read_store
 from galaxalign.figures.leaks import leak_plate
 from galaxalign.figures.style import save
@@ -18,7 +17,7 @@ if __name__ == "__main__":
         save(
             leak_plate(
                 read_store(Path(snakemake.input.images)),
-                pd.read_csv(snakemake.input.table, sep="\t", dtype={"first": str, "second": str}),
+                read_leaks(Path(snakemake.input.table)),
             ),
             png=Path(snakemake.output.png),
             pdf=Path(snakemake.output.pdf),
