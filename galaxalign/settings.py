@@ -16,6 +16,7 @@ import yaml
 
 from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.symbols.sheet import read_sheet
 
 Settings = dict[str, Any]
 
@@ -161,7 +162,7 @@ def expand(value: Any, key: str = "config") -> Any:
 
 def first_stage(recipe: Settings) -> Settings:
     """What of a recipe decides stage 1, so that a change of what follows does not train it again."""
-    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}}
+    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}, "interpolate": [1.0]}
 
 
 def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Settings:
@@ -194,6 +195,7 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         _check_recipe(recipe, f"runs.{name}")
         _check_start(config, name)
     _check_names(config)
+    _check_sheets(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
@@ -261,23 +263,60 @@ def _is_number(text: str) -> bool:
 
 def _check_recipe(recipe: Settings, where: str) -> None:
     """What a schema cannot say: settings that contradict each other."""
-    stages = recipe["stages"]
-    epochs = sum(stage["epochs"] for stage in stages.values())
-    weights = {
-        name: max(stage["weights"][name] for stage in stages.values() if stage["epochs"] or not epochs)
-        for name in stages["shared"]["weights"]
-    }
-    classifier = recipe["classifier"]
+    stages, epochs = recipe["stages"], _epochs(recipe)
     if recipe["labels_per_class"] == 0 and epochs and (recipe["living"]["share"] < 1 or recipe["epoch_size"] == "all"):
         raise GalaxAlignError(
             f"'{where}.labels_per_class' is 0: give living.share 1.0, so that rendered galaxies are trained on, "
             "and epoch_size their number in an epoch"
         )
-    needs = {"text": ["image_text"], "symbol": ["symbol_text", "image_symbol"], "fused": ["image_text"]}
-    if epochs and classifier in needs and not any(weights[name] for name in needs[classifier]):
+    _check_classifier(recipe, where)
+    for name, stage in stages.items():
+        if stage["epochs"] and not any(stage["weights"].values()):
+            raise GalaxAlignError(
+                f"'{where}.stages.{name}.weights' are all 0: nothing would be trained; raise one or set epochs to 0"
+            )
+    if recipe["patience"] and epochs and recipe["classifier"] == "probe":
         raise GalaxAlignError(
-            f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
-            f"{'|'.join(needs[classifier])} a value above 0, or choose head or probe"
+            f"'{where}.patience' is {recipe['patience']}, but a probe judges nothing while a run trains: set it to 0, "
+            "or choose another classifier"
+        )
+    if recipe["accumulate"] > recipe["batch_size"]:
+        raise GalaxAlignError(
+            f"'{where}.accumulate' is {recipe['accumulate']}, more parts than a batch has galaxies "
+            f"({recipe['batch_size']}): lower it, or raise batch_size"
+        )
+    source = recipe["backbone"]["pretrained"]
+    if ("/" in source or Path(source).suffix) and not Path(source).is_file():
+        raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
+
+
+def _epochs(recipe: Settings) -> int:
+    return sum(stage["epochs"] for stage in recipe["stages"].values())
+
+
+def _check_classifier(recipe: Settings, where: str) -> None:
+    """What a run classifies by is trained by it."""
+    stages, epochs = recipe["stages"], _epochs(recipe)
+    weights = {
+        name: max(stage["weights"][name] for stage in stages.values() if stage["epochs"] or not epochs)
+        for name in stages["shared"]["weights"]
+    }
+    classifier, started = recipe["classifier"], recipe["start"] != "none"
+    texts, symbols = ["image_text"], ["symbol_text", "image_symbol"]
+    # Symbols that another run has taught stay taught.
+    needs = {"text": [texts], "symbol": [symbols], "fused": [texts] if started else [texts, symbols]}
+    for names in needs.get(classifier, []) if epochs else []:
+        if not any(weights[name] for name in names):
+            raise GalaxAlignError(
+                f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
+                f"{'|'.join(names)} a value above 0, or choose head or probe"
+            )
+    backbone = recipe["backbone"]
+    apart = backbone["pretrained"] in ("embedded", "none") or backbone["name"].startswith("timm/")
+    if not epochs and not started and apart and classifier in ("text", "fused"):
+        raise GalaxAlignError(
+            f"'{where}.classifier' is {classifier}, but nothing is trained, and the towers of {backbone['name']} share "
+            "no space before: train, take an open_clip model, or choose symbol or probe"
         )
     aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
     fitted = classifier == "head" and not (epochs and weights["classifier"])
@@ -291,14 +330,6 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; "
             f"{cure}"
         )
-    for name, stage in stages.items():
-        if stage["epochs"] and not any(stage["weights"].values()):
-            raise GalaxAlignError(
-                f"'{where}.stages.{name}.weights' are all 0: nothing would be trained; raise one or set epochs to 0"
-            )
-    source = recipe["backbone"]["pretrained"]
-    if ("/" in source or Path(source).suffix) and not Path(source).is_file():
-        raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
 
 
 def _check_start(config: Settings, run: str) -> None:
@@ -332,10 +363,17 @@ def _check_names(config: Settings) -> None:
             )
 
 
+def _check_sheets(config: Settings) -> None:
+    """The class sheets of the data sets in use can be read."""
+    used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
+    for sheet in sorted({config["datasets"][name]["morphology"] for name in used}):
+        read_sheet(Path("config/morphology") / f"{sheet}.yaml")
+
+
 def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:
     """A model is a file that is there, or one that a run of the configuration makes."""
-    made = Path(path).parts[-3:-1]
-    known = len(made) == 2 and made[0] in datasets and made[1] in runs and Path(path).name == "model.pt"
+    folder, *made = Path(path).parts[0], *Path(path).parts[1:]
+    known = folder == "results" and len(made) == 3 and made[0] in datasets and made[1] in runs and made[2] == "model.pt"
     if not known and not Path(path).is_file():
         raise GalaxAlignError(
             f"'{key}' is {path!r}: there is no such file, and no data set and run that make it; "

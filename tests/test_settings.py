@@ -1,10 +1,20 @@
 import copy
+import shutil
 
 import pytest
 import yaml
 
 from galaxalign.errors import GalaxAlignError
-from galaxalign.settings import check, dataset_settings, expand, merge, recipe_settings, swept_runs, unlabelled_runs
+from galaxalign.settings import (
+    check,
+    dataset_settings,
+    expand,
+    first_stage,
+    merge,
+    recipe_settings,
+    swept_runs,
+    unlabelled_runs,
+)
 from tests.conftest import ROOT
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -82,6 +92,19 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ("recipe/backbone/pretrained", "weights/none.pt", "there is no such file"),
         ("runs/bad", {"targets": "votes"}, "'runs.bad.classifier' is head: one that no stage trains is fitted"),
         ("runs/bad", {"targets": "votes"}, "votes teach answers, not classes: choose fused"),
+        (
+            "runs/bad",
+            {"classifier": "fused", "stages": {"shared": {"weights": {"symbol_text": 0.0}}, "symbol": {"epochs": 0}}},
+            "is fused, but no stage trains it: give one of stages.*.weights.symbol_text|image_symbol a value above 0",
+        ),
+        (
+            "runs/bad",
+            {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}},
+            "nothing is trained, and the towers of lite0-minilm share no space before",
+        ),
+        ("runs/bad", {"classifier": "probe", "patience": 2}, "'runs.bad.patience' is 2, but a probe judges nothing"),
+        ("runs/bad", {"accumulate": 65}, "'runs.bad.accumulate' is 65, more parts than a batch has galaxies (64)"),
+        ("predictions/model", "elsewhere/simulated/galaxalign/model.pt", "'predictions.model' is"),
         ("runs/bad", {"stages": {"shared": TEXTLESS, "symbol": TEXTLESS}}, "fitted from the fused prototypes"),
         ("runs/bad", {"stages": {"shared": {"weights": {"image_text": 0, "symbol_text": 0}}}}, "are all 0"),
         ("datasets/simulated/source", {"catalog": {}}, "unknown key 'datasets.simulated.source.catalog'"),
@@ -171,3 +194,24 @@ def test_a_wrong_sweep_is_named_in_one_sentence(config, sweeps, words):
     with pytest.raises(GalaxAlignError) as error:
         check(config, SCHEMA)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("classes: [", "is not YAML"), ("", "class sheet"), ("name: mine\ntree: gzz\n", "class sheet")],
+)
+def test_the_class_sheet_of_a_data_set_in_use_is_read_before_anything_is_made(
+    config, tmp_path, monkeypatch, text, words
+):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config/morphology/galaxy10.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GalaxAlignError, match=words) as error:
+        check(config, SCHEMA)
+    assert "config/morphology/galaxy10.yaml" in str(error.value)
+
+
+def test_interpolation_does_not_train_stage_1_again(config):
+    recipe = recipe_settings(config, "galaxalign")
+    assert first_stage(recipe | {"interpolate": [0.0, 0.5, 1.0]}) == first_stage(recipe)
+    assert first_stage(recipe | {"batch_size": 3}) != first_stage(recipe)

@@ -4,6 +4,7 @@ Snakemake makes the stores, here or on another machine; training reads them alon
 On several GPUs: `torchrun --nproc-per-node 4 -m -- galaxalign.align --dataset gz2 --run galaxalign`, with that `--`.
 """
 
+import logging
 import os
 import shlex
 from argparse import ArgumentParser
@@ -14,6 +15,7 @@ from galaxalign.logs import log_to
 from galaxalign.provenance import code
 from galaxalign.settings import CONFIG, SCHEMA, Settings, check, first_stage, merge, read_config, recipe_settings
 
+logger = logging.getLogger("galaxalign.align")
 ENDS = {"model": ".pt", "history": ".tsv", "steps": "_steps.tsv"}
 
 
@@ -38,7 +40,7 @@ def train(folder: Path, run: str, settings: Settings, overlays: list[Path]) -> N
 
     from galaxalign.align.distributed import processes
     from galaxalign.align.recipe import Recipe
-    from galaxalign.align.stages import Source, align_shared, align_symbol
+    from galaxalign.align.stages import Source, align_shared, align_symbol, is_made
 
     source = Source(
         images=images,
@@ -52,9 +54,16 @@ def train(folder: Path, run: str, settings: Settings, overlays: list[Path]) -> N
     )
     (folder / run).mkdir(exist_ok=True)
     shared, finished = ({key: folder / run / f"{name}{ENDS[key]}" for key in ENDS} for name in ("shared", "model"))
+    first, whole = Recipe.from_dict(first_stage(settings)), Recipe.from_dict(settings)
     with processes():
-        align_shared(source, Recipe.from_dict(first_stage(settings)), **shared)
-        align_symbol(source, Recipe.from_dict(settings), shared=shared["model"], **finished)
+        if is_made(shared["model"], source, first):
+            logger.info("%s is there: stage 1 is not trained again", shared["model"])
+        else:
+            align_shared(source, first, **shared)
+        if is_made(finished["model"], source, whole, shared["model"]):
+            logger.info("%s is there: nothing is left to do", finished["model"])
+        else:
+            align_symbol(source, whole, shared=shared["model"], **finished)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,10 @@ def timm_backbone(settings: BackboneSettings, *, with_text: bool, weights: bool)
     except Exception as error:
         raise GalaxAlignError(f"backbone.name is {settings.name!r}: timm cannot build it ({error})") from error
     pretrained = weights and settings.pretrained != "none"
+    if weights and settings.pretrained == "embedded":
+        raise GalaxAlignError(
+            f"backbone.pretrained is embedded, but {settings.name} is not: give the path of a checkpoint, or none"
+        )
     if pretrained:
         load_tower(visual, Path(settings.pretrained), settings.name)
     if hasattr(visual, "set_input_size"):

@@ -65,6 +65,11 @@ class TriModalModel(nn.Module):
         """a, clamped to [1, 100]."""
         return self.logit_scale.clamp(0.0, math.log(LARGEST_SCALE)).exp()
 
+    def bound_scale(self) -> None:
+        """Bring a learned scale back into its bounds, beyond which it would have no gradient to return by."""
+        with torch.no_grad():
+            self.logit_scale.clamp_(0.0, math.log(LARGEST_SCALE))
+
     def own_symbol_tower(self) -> None:
         """Give symbols a tower of their own that starts as a copy of the image tower."""
         self.symbol = copy.deepcopy(self.image)

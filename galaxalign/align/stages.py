@@ -63,6 +63,12 @@ class Source:
     threads: int
     memory: float
 
+    def files(self, recipe: Recipe) -> list[Path]:
+        """All that a stage reads, but for the model of the stage before."""
+        weights = Path(recipe.backbone.pretrained)
+        known = (self.images, self.symbols, self.look, self.start, weights if weights.is_file() else None)
+        return [path for path in known if path is not None]
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -124,6 +130,20 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
         _train(trained, ["symbol"], source, inputs, model=model, history=history, steps=steps, start=shared)
 
 
+def is_made(model: Path, source: Source, recipe: Recipe, shared: Path | None = None) -> bool:
+    """Whether the model of a stage is there, made by this recipe and code from files that are no newer than it.
+
+    `shared` is stage 1's model, where that of stage 2 is asked for.
+    """
+    if not model.is_file():
+        return False
+    made, when = load_checkpoint(model), model.stat().st_mtime_ns
+    asked = (recipe.to_dict(), source.code, source.dataset)
+    files = [*source.files(recipe), *([shared] if shared else [])]
+    newest = max(path.stat().st_mtime_ns for path in files)
+    return newest <= when and (made.recipe.to_dict(), made.code, made.dataset) == asked
+
+
 def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[TriModalModel, bool]:
     """Towers of the recipe's backbone, or of the model to start from, and whether they are aligned already."""
     if source.start is None:
@@ -171,11 +191,8 @@ def _train(
     """Train through stages, finish the model after the last of a run, write it and its history."""
     recipe, towers, written = checkpoint.recipe, checkpoint.model, History()
     logger.info("%s: %d galaxies to train on", towers.logit_scale.device, len(inputs.material.train))
-    mark = fingerprint(
-        recipe=recipe.to_dict(),
-        code=source.code,
-        files=[file_mark(path) for path in (source.images, source.symbols, source.look, start or source.start)],
-    )
+    files = [*source.files(recipe), *([start] if start else [])]
+    mark = fingerprint(recipe=recipe.to_dict(), code=source.code, files=[file_mark(path) for path in files])
     states = [StateFile(model.with_name(f"{model.stem}.{name}.state"), mark) for name in stages]
     for name, state in zip(stages, states, strict=True):
         if name in recipe.stages:
@@ -218,7 +235,9 @@ def _weights_before(recipe: Recipe, start: Path | None) -> Mapping[str, Tensor]:
         return load_checkpoint(start).model.state_dict()
     backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
     original = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=0.0).state_dict()
-    return {name: value for name, value in original.items() if name.startswith(("image.", "text.trunk."))}
+    before = {name: value for name, value in original.items() if name.startswith(("image.", "text.trunk."))}
+    # A symbol tower of its own began as the image tower.
+    return before | {f"symbol.{name[6:]}": value for name, value in before.items() if name.startswith("image.")}
 
 
 def _calibration(towers: TriModalModel, recipe: Recipe, material: Material) -> float:

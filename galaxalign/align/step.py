@@ -19,6 +19,7 @@ from galaxalign.align.randomness import Purpose, generator_for, seed_for
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.vocabulary import Vocabulary
 from galaxalign.align.votes import TreeTargets, vote_losses
+from galaxalign.errors import GalaxAlignError
 
 Forward = Callable[[Tensor, Tensor | None, Tensor | None], dict[str, Tensor]]
 # What the model gives of each galaxy; the rest is shared by all.
@@ -69,8 +70,17 @@ class Step:
         return bool(self.weights.symbol_text or self.weights.image_symbol)
 
     def pieces(self, batch: Batch) -> list[Batch]:
-        """The pieces of a batch, of all processes."""
-        return batch.pieces(world() * self.recipe.accumulate)
+        """The pieces of a batch, of all processes; none is empty.
+
+        Raises `GalaxAlignError` where several processes share fewer galaxies than they make pieces.
+        """
+        wanted, there = world() * self.recipe.accumulate, len(batch.indices)
+        if there < wanted and world() > 1:
+            raise GalaxAlignError(
+                f"a batch of {there} galaxies cannot be shared among {world()} processes in {self.recipe.accumulate} "
+                "parts each: lower accumulate, or raise batch_size or epoch_size"
+            )
+        return batch.pieces(min(wanted, there))
 
     def own(self, pieces: list[Batch]) -> list[Batch]:
         """Those of this process."""

@@ -99,7 +99,8 @@ class StageTrainer:
             yield from self._epoch(epoch)
 
     def _given_up(self, epoch: int) -> bool:
-        return bool(self.recipe.patience and epoch > self.best["epoch"] + self.recipe.patience)
+        judged = self.best["epoch"] > 0
+        return bool(self.recipe.patience and judged and epoch > self.best["epoch"] + self.recipe.patience)
 
     def _epoch(self, epoch: int) -> Iterator[None]:
         set_training_mode(self.model, self.stage, self.recipe)
@@ -132,6 +133,7 @@ class StageTrainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.model.bound_scale()
         if self.average is not None:
             self.average.update(self.model)
         self._read_losses()
@@ -168,7 +170,9 @@ class StageTrainer:
             self.average.exchange(self.model)
         measured = validate(self.model, self.recipe, self.material.vocabulary.prompts, self.material.validation)
         row = self.history.add_epoch(epoch, galaxies, clock, **measured)
-        score = measured.get("validation_macro_f1", 0.0)
+        score = measured.get("validation_macro_f1", -1.0)
+        if self.recipe.patience and not measured and epoch == 1:
+            logger.warning("stage %s: nothing can be judged on validation, so that patience ends nothing", self.name)
         if self.recipe.patience and score > self.best["score"]:
             weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             self.best = {"score": score, "epoch": epoch, "weights": weights}

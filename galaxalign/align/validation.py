@@ -19,7 +19,8 @@ from galaxalign.evaluate.metrics import accuracy, confusion, macro_f1
 def validation_scores(
     model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: Galaxies
 ) -> NDArray[np.float64] | None:
-    """Scores (N, C) of the recipe's own classifier; None for a probe, or without galaxies.
+    """Scores (N, C) of the recipe's own classifier; None for a probe, without galaxies, or where a later stage brings
+    the texts that it needs.
 
     Before a head is fitted they are those of the fused prototypes.
     """
@@ -27,6 +28,8 @@ def validation_scores(
         return None
     if recipe.classifier == "head" and model.head is None:
         recipe = replace(recipe, classifier="fused")
+    if recipe.classifier in ("text", "fused") and model.text is None:
+        return None
     embeddings, logits = embed_all(model, galaxy_batches(galaxies), recipe.backbone.size)
     return class_scores(model, recipe, prompts, embeddings, logits)
 

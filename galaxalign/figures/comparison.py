@@ -30,7 +30,9 @@ def comparison(runs: Sequence[dict[str, Any]]) -> Figure:
     """
     figure = Figure(figsize=(PAGE, 1.3 + 0.62 * len(runs)), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
-    depth = max(int(name.split("@")[1]) for name in runs[0]["retrieval"]["galaxy"])
+    # Nobody searched where no class has two judged galaxies.
+    names = [name for metrics in runs for found in metrics["retrieval"].values() for name in found or ()]
+    depth = max((int(name.split("@")[1]) for name in names), default=0)
     for panel, measure, title in zip(panels, ("accuracy", "macro_f1"), ("Accuracy", "Macro-F1"), strict=False):
         for place, metrics in enumerate(runs):
             numbers = {name: measured[measure] for name, measured in metrics["classification"].items()}
@@ -39,7 +41,7 @@ def comparison(runs: Sequence[dict[str, Any]]) -> Figure:
     for place, metrics in enumerate(runs):
         numbers = {query: found[f"mAP@{depth}"] for query, found in metrics["retrieval"].items() if found}
         _dots(panels[2], place, QUERIES, numbers, chosen="")
-    panels[2].set_xlabel(f"Search, mAP@{depth}")
+    panels[2].set_xlabel(f"Search, mAP@{depth}" if depth else "Search")
     panels[0].axvline(_largest_class(runs[0]), color=GREY, linestyle=":", linewidth=0.8, zorder=0)
     panels[0].set_yticks(range(len(runs)), [metrics["run"] for metrics in runs])
     panels[0].set_ylim(len(runs) - 0.5, -0.5)

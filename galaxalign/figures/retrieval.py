@@ -64,6 +64,10 @@ def retrieval_grid(embeddings: Embeddings, store: Store, *, split: str, seed: in
     place = {name: row for row, name in enumerate(store.id)}
     rows = np.array([place[name] for name in embeddings.galaxies.id[judged]])
     queries = _queries(embeddings, store, judged, rows, seed)
+    if not queries:
+        figure = Figure(figsize=(PAGE, 0.6))
+        figure.text(0.5, 0.5, "no class has galaxies enough to look for", ha="center", va="center")
+        return figure
     gallery, label = embeddings.galaxies.embedding[judged], embeddings.galaxies.label[judged]
     first = [index for index in range(1, len(queries)) if queries[index].kind != queries[index - 1].kind]
     figure, panels = plate(
@@ -87,12 +91,14 @@ def _queries(
 ) -> list[Query]:
     galaxies, symbols, texts = embeddings.galaxies, embeddings.symbols, embeddings.texts
     label = galaxies.label[judged]
-    # A class of one galaxy has nothing to be found.
-    classes = np.flatnonzero(np.bincount(label, minlength=len(embeddings.classes)) > 1)
-    chosen = classes[np.unique(np.linspace(0, len(classes) - 1, QUERIES).round().astype(int))]
+    counts = np.bincount(label, minlength=len(embeddings.classes))
+    # A galaxy alone in its class has nothing to find; a symbol or text finds it.
+    several, present = np.flatnonzero(counts > 1), np.flatnonzero(counts)
+    classes = several if len(several) else present
+    chosen = classes[np.unique(np.linspace(0, max(0, len(classes) - 1), QUERIES).round().astype(int))[: len(classes)]]
     generator = np.random.default_rng(seed)
     queries = []
-    for index in chosen:
+    for index in chosen if len(several) else ():
         own = int(generator.choice(np.flatnonzero(label == index)))
         picture = store.pictures(rows[[own]])[0]
         queries.append(Query("galaxy", int(index), galaxies.embedding[judged[own]], picture, "", own))

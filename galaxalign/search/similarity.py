@@ -34,8 +34,10 @@ def find_similar(*, model: Path, images: Path, embeddings: Path, queries: Querie
     Raises
     ------
     GalaxAlignError
-        A galaxy is not in the data set, a symbol has no such name, or the model knows no texts.
+        Nothing is asked for, a galaxy is not in the data set, a symbol has no such name, or the model knows no texts.
     """
+    if not (queries.galaxies or queries.symbols or queries.texts):
+        raise GalaxAlignError("'similar' asks for nothing: name galaxies, symbols or texts")
     checkpoint, store = load_checkpoint(model), read_store(images)
     galaxies, _ = read_galaxy_embeddings(embeddings)
     vectors = query_vectors(checkpoint, store, galaxies, queries, str(model))
@@ -75,7 +77,7 @@ def query_vectors(
         drawn = embed_symbols(checkpoint.model, drawings)
         vectors += [("symbol", name, vector) for name, vector in zip(queries.symbols, drawn, strict=True)]
     if queries.texts:
-        if checkpoint.model.text is None:
+        if "text" not in checkpoint.trained:
             raise GalaxAlignError(f"'similar.texts': {model} was trained without texts; ask for galaxies or symbols")
         told = embed_texts(checkpoint.model, list(queries.texts))
         vectors += [("text", text, vector) for text, vector in zip(queries.texts, told, strict=True)]

@@ -165,7 +165,7 @@ def test_a_tokenizer_that_is_not_at_hand_is_told_before_anything_is_built(monkey
         ("timm/convnext_nanno", "none", 32, "did you mean 'timm/convnext_nano'"),
         ("timm/convnext_nano.no_such_tag", "none", 32, "timm cannot build it"),
         ("timm/test_convnext", "weights.pt", 32, "there is no such file"),
-        ("timm/test_convnext", "embedded", 32, "there is no such file"),
+        ("timm/test_convnext", "embedded", 32, "is embedded, but timm/test_convnext is not: give the path"),
         ("small-vit", "none", 60, "takes multiples of 8 pixels; choose 56 or 64"),
         ("small-resnet", "none", 48, "takes multiples of 32 pixels; choose 32 or 64"),
         ("timm/test_vit", "none", 40, "takes multiples of 16 pixels; choose 32 or 48"),

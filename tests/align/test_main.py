@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -87,3 +88,32 @@ def test_sweeps_are_run_without_snakemake_and_what_is_there_is_left(folder):
     table = pd.read_csv(folder / "results/tables/noise/few_labels.tsv", sep="\t")
     assert table["trained_on"].tolist() == [8, 16]
     assert table["n"].tolist() == [4, 4]
+
+
+def test_what_is_made_is_not_made_again_and_what_is_broken_off_goes_on(folder):
+    """A stage 2 that is killed goes on where it was, and stage 1 stays as it is."""
+    longer = OVERLAY | {"runs": {"galaxalign": {"stages": {"shared": {"epochs": 1}, "symbol": {"epochs": 60}}}}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(longer))
+    words = ("--dataset", "noise", "--run", "galaxalign")
+    run = folder / "results/noise/galaxalign"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "galaxalign.align", *words, "--configfile", "mine.yaml"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as process:
+        while not (run / "model.symbol.state").exists():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.02)
+        process.kill()
+    assert not (run / "model.pt").exists()
+    first = (run / "shared.pt").stat().st_mtime_ns
+    said = align(folder, *words).stderr
+    assert "stage 1 is not trained again" in said
+    assert re.search(r"stage symbol goes on after step \d+", said)
+    assert (run / "shared.pt").stat().st_mtime_ns == first
+    assert "nothing is left to do" in align(folder, *words).stderr
+    # Another recipe of stage 2 trains that stage alone.
+    longer["runs"]["galaxalign"]["stages"]["symbol"]["epochs"] = 1
+    (folder / "mine.yaml").write_text(yaml.safe_dump(longer))
+    said = align(folder, *words).stderr
+    assert "stage 1 is not trained again" in said
+    assert "nothing is left to do" not in said
+    assert len(pd.read_csv(run / "model.tsv", sep="\t")) == 1

@@ -1,7 +1,10 @@
 """What a run may ask for besides its two stages."""
 
+import math
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +16,11 @@ from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
 from galaxalign.align.fitting import fit_head, fitted_head
 from galaxalign.align.inference import embed_all
+from galaxalign.align.recipe import Recipe
 from galaxalign.align.stages import read_inputs
 from galaxalign.align.validation import galaxy_batches
 from galaxalign.errors import GalaxAlignError
+from galaxalign.settings import first_stage
 from tests.align.small import recipe, source, train, train_shared
 
 RENDERED = {"living": {"share": 1.0, "matched": False}, "labels_per_class": 0, "epoch_size": 8}
@@ -134,3 +139,43 @@ def test_half_precision_trains_weights_of_full_precision(inputs, tmp_path):
     path = train_shared(inputs, tmp_path, recipe(precision="bfloat16", dropout=0.1, optimizer={"average": 0.9}))
     assert np.isfinite(pd.read_csv(path.with_name("shared_steps.tsv"), sep="\t")["loss"]).all()
     assert all(value.dtype == torch.float32 for value in load_checkpoint(path).model.parameters())
+
+
+def test_a_symbol_tower_of_its_own_is_interpolated_from_the_image_tower(inputs, tmp_path):
+    hot = {name: {"learning_rate": {"tower": 0.1, "new": 0.1}} for name in ("shared", "symbol")}
+    chosen = recipe(stages=hot, interpolate=[0.0])
+    model = load_checkpoint(train(inputs, tmp_path, chosen)).model
+    torch.manual_seed(chosen.seed + 1)
+    for name, value in model.symbol.named_parameters():
+        assert torch.equal(value, model.image.get_parameter(name)), name
+
+
+def test_patience_without_a_judge_ends_nothing(inputs, tmp_path, caplog):
+    """No validation galaxies, or texts that stage 2 brings: then nothing is judged, and training goes to its end."""
+    blind = tmp_path / "images.h5"
+    shutil.copyfile(inputs[0], blind)
+    with h5py.File(blind, "r+") as file:
+        split = file["split"].asstr()[:]
+        file["split"][:] = np.where(split == "validation", "", split)
+    stages = {"shared": {"epochs": 4}, "symbol": {"epochs": 0}}
+    path = train_shared((blind, inputs[1]), tmp_path / "blind", recipe(patience=1, stages=stages, classifier="fused"))
+    assert len(pd.read_csv(path.with_name("shared.tsv"), sep="\t")) == 4
+    assert "nothing can be judged on validation, so that patience ends nothing" in caplog.text
+    textless = {"weights": {"image_text": 0.0, "symbol_text": 0.0, "image_symbol": 1.0}, "epochs": 2}
+    for classifier in ("text", "fused", "head"):
+        chosen = recipe(patience=1, stages={"shared": textless}, classifier=classifier)
+        first = Recipe.from_dict(first_stage(chosen.to_dict()))
+        path = train_shared(inputs, tmp_path / classifier, first)
+        assert len(pd.read_csv(path.with_name("shared.tsv"), sep="\t")) == 2
+
+
+def test_more_parts_than_galaxies_are_as_many_as_galaxies(inputs, tmp_path):
+    path = train_shared(inputs, tmp_path, recipe(batch_size=8, accumulate=8, epoch_size=12))
+    # Two batches of six galaxies.
+    assert len(pd.read_csv(path.with_name("shared_steps.tsv"), sep="\t")) == 2
+
+
+def test_a_learned_scale_stays_within_its_bounds(inputs, tmp_path):
+    hot = {"shared": {"learning_rate": {"tower": 0.0, "new": 50.0}}, "symbol": {"epochs": 0}}
+    path = train_shared(inputs, tmp_path, recipe(stages=hot, temperature={"start": 0.011}, epoch_size=32))
+    assert 0 <= load_checkpoint(path).model.logit_scale.item() <= math.log(100) + 1e-6

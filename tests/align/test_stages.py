@@ -10,7 +10,7 @@ import torch
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.history import EPOCH_COLUMNS
-from galaxalign.embed.embedding import embed_dataset
+from galaxalign.embed.embedding import embed_dataset, embed_galaxies
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.search.prediction import predict
@@ -153,8 +153,6 @@ def test_embeddings_of_a_data_set(inputs, model, tmp_path):
 
 
 def test_predictions_and_similar_galaxies(inputs, model, tmp_path):
-    from galaxalign.embed.embedding import embed_galaxies
-
     embeddings = tmp_path / "embeddings.h5"
     embed_galaxies(model=model, images=inputs[0], threads=2, embeddings=embeddings)
     predict(
@@ -188,6 +186,18 @@ def test_predictions_and_similar_galaxies(inputs, model, tmp_path):
         (Queries(("nobody",), (), ()), "'nobody', which is not in noise"),
         (Queries(("g23",), (), ()), "whose image was rejected"),
         (Queries((), ("mergr",), ()), "did you mean 'merger'"),
+        (Queries((), (), ()), "'similar' asks for nothing: name galaxies, symbols or texts"),
     ):
         with pytest.raises(GalaxAlignError, match=words):
             find_similar(queries=wrong, table=tmp_path / "none.tsv", **common)
+
+
+def test_texts_that_nothing_aligned_find_nothing(inputs, tmp_path):
+    model, embeddings = train(inputs, tmp_path, recipe("frozen")), tmp_path / "embeddings.h5"
+    embed_galaxies(model=model, images=inputs[0], threads=2, embeddings=embeddings)
+    common = {"model": model, "images": inputs[0], "embeddings": embeddings, "count": 5}
+    with pytest.raises(GalaxAlignError, match="was trained without texts; ask for galaxies or symbols"):
+        find_similar(queries=Queries((), (), ("a thin streak",)), table=tmp_path / "similar.tsv", **common)
+    # Symbols pass the very tower that galaxies do.
+    find_similar(queries=Queries((), ("merger",), ()), table=tmp_path / "similar.tsv", **common)
+    assert len(pd.read_csv(tmp_path / "similar.tsv", sep="\t")) == 5

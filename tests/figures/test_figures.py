@@ -305,3 +305,26 @@ def test_dollars_are_dollars(store):
     figure = reject_plate(named)
     words_of(figure)
     assert "a$b_{$" in said(figure)
+
+
+def test_a_survey_with_one_judged_galaxy_a_class_is_drawn(folder, store):
+    few = read_embeddings(write_embeddings(folder / "few.h5", noise=0.05))
+    label, split = few.galaxies.label, few.galaxies.split.copy()
+    judged = np.flatnonzero(split == "test")
+    kept = [judged[label[judged] == number][0] for number in range(3)]
+    split[np.setdiff1d(judged, kept)] = "train"
+    alone = replace(few, galaxies=replace(few.galaxies, split=split))
+    figure = retrieval_grid(alone, store, split="test", seed=0)
+    words_of(figure)
+    # Symbols and texts of the three classes that are there.
+    assert "by symbol" in said(figure)
+    assert "by galaxy" not in said(figure)
+    none = replace(few, galaxies=replace(few.galaxies, split=np.full(len(split), "train", split.dtype)))
+    assert "no class has galaxies enough to look for" in said(retrieval_grid(none, store, split="test", seed=0))
+
+
+def test_comparison_without_a_search(runs):
+    empty = [run | {"retrieval": {kind: {} for kind in run["retrieval"]}} for run in runs]
+    figure = comparison(empty)
+    words_of(figure)
+    assert figure.axes[2].get_xlabel() == "Search"

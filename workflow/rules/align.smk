@@ -5,6 +5,7 @@ rule align_shared:
         symbols=rules.symbols.output.symbols,
         look=look_of,
         start=start_of,
+        weights=weights_of,
     output:
         model="<results>/{dataset}/{run}/shared.pt",
         history="<results>/{dataset}/{run}/shared.tsv",

@@ -57,6 +57,12 @@ def start_of(wildcards):
     return [] if start == "none" else f"<results>/{wildcards.dataset}/{start}/model.pt"
 
 
+def weights_of(wildcards):
+    """The file with the weights of a run's backbone, where it is one of the user's."""
+    path = Path(recipe_of(wildcards)["backbone"]["pretrained"])
+    return str(path) if path.is_file() else []
+
+
 def look_of_run(dataset, run):
     """What the survey looks like, for a run with rendered galaxies that match it."""
     living = recipe_settings(config, run)["living"]
