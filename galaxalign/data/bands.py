@@ -46,3 +46,27 @@ def find_planes(
             cure = f": write {other} in data.bands and data.stretch.colours" if other else ""
             raise BadImage("missing_band", f"{path} has {', '.join(names)}, not {band}{cure}")
     return [names.index(band) for band in bands]
+
+
+def check_name(
+    path: str, named: str, count: int, said: Sequence[str], cube_bands: Sequence[str], bands: Sequence[str]
+) -> None:
+    """Refuse the first image of a file where its extension is named like a band that is not wanted.
+
+    Parameters
+    ----------
+    path, count, said, cube_bands, bands
+        As of `find_planes`.
+    named
+        Its EXTNAME.
+
+    Raises
+    ------
+    BadImage
+        missing_band.
+    """
+    known, wanted = ({band.lower() for band in some} for some in (cube_bands, bands))
+    word = named.strip().lower()
+    if count == 1 and not said and word in known - wanted:
+        reason = f"the first image of {path} is of band {word}, not {bands[0]}: say data.fits.image: bands"
+        raise BadImage("missing_band", reason)

@@ -18,7 +18,7 @@ import pandas as pd
 from astropy.units import Unit, UnitConversionError
 from numpy.typing import NDArray
 
-from galaxalign.data.cells import cell_text, degrees, loses_digits, numbers, texts
+from galaxalign.data.cells import UNKNOWN, cell_text, degrees, loses_digits, numbers, texts
 from galaxalign.data.marks import Marks
 from galaxalign.data.tables import Table, open_table
 from galaxalign.data.votes import TOTAL, needed_columns, vote_columns
@@ -87,7 +87,7 @@ def galaxies_of_catalogue(
         else:
             galaxies[axis] = np.nan
     galaxies["given"] = _given(table[named["split"]], where) if "split" in named else ""
-    galaxies["member"] = texts(table[named["group"]]) if "group" in named else ""
+    galaxies["member"] = _members(table[named["group"]]) if "group" in named else ""
     people = set(vote_columns(voted, TOTAL).values())
     votes = {name: _numbers(table[name], np.inf if name in people else 1.0, where, marks) for name in voted}
     if isinstance(total, str):
@@ -213,6 +213,12 @@ def _said(column: "pd.Series[Any]", row: int) -> str:
     cell: Any = column.iat[row]
     said = "" if pd.isna(cell) else cell_text(cell)
     return repr(said) if said else "empty"
+
+
+def _members(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Names of groups, empty where the cell says in one way or another that there is none."""
+    names = texts(column)
+    return names.mask(names.str.lower().isin(UNKNOWN), "")
 
 
 def _given(column: "pd.Series[Any]", where: Places) -> "pd.Series[str]":

@@ -198,8 +198,8 @@ class _Fetcher:
                 return error, False
             except Passing as error:
                 logger.info("%s, attempt %d: %s", url, attempt, error)
+                self.pace.hold(error.wait)
                 if attempt == self.service.attempts:
                     return Passing(f"gave up after {attempt} attempts: {error}"), False
-                self.pace.hold(error.wait)
                 self.pace.sleep(min(LONGEST_PAUSE, self.pause * 2 ** (attempt - 1)) * self._random.uniform(0.5, 1.5))
         raise AssertionError("a service is asked at least once")

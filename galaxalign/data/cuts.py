@@ -8,7 +8,7 @@ import numpy as np
 from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
-from galaxalign.data.bands import band_names, find_planes
+from galaxalign.data.bands import band_names, check_name, find_planes
 from galaxalign.data.fits import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Numbers, sides, starts
@@ -93,6 +93,9 @@ def read_cut(path: str, cut: Cut, cube_bands: Sequence[str], bands: Sequence[str
         tile = find_tile(Path(path), layout)
         box, axes = _box(tile, cut)
         said = band_names(str(tile.image.header.get("BANDS", "")), single=tile.image.depth == 1)
+        if layout.image == "first":
+            named = str(tile.image.header.get("EXTNAME", ""))
+            check_name(path, named, tile.image.depth, said, cube_bands, bands)
         planes = find_planes(path, tile.image.depth, said, cube_bands, bands)
         return _upright(read_box(tile, box, planes), outside(tile, box), axes)
     tiles = [_open_band(Path(path.replace(BAND, band)), layout, band) for band in bands]

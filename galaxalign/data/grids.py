@@ -19,6 +19,12 @@ _SKY = re.compile(
     r"(NAXIS\d?|WCSAXES|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|(CD|PC)\d_\d|PC00\d00\d|PV\d_\d+|PS\d_\d+"
     r"|(A|B|AP|BP)_(\d_\d|ORDER|DMAX)|LONPOLE|LATPOLE|RADE?C?SYS|EQUINOX|EPOCH|CPDIS\d|D2IM.*|DP\d.*)"
 )
+# Systems whose positions are others than those of ICRS and J2000, which no two pixels of a survey tell apart.
+_OTHER_SYSTEMS = {"FK4", "FK4-NO-E", "GAPPT"}
+# Years that precession needs for a twentieth of an arcsec.
+_SAME_EQUINOX = 1e-3
+# How many times as long as wide pixels may be: a galaxy's axis ratio is seen so much wrong.
+_SQUARE = 1.02
 # The step of the numerical derivative, degrees.
 _STEP = 1 / 3600
 # A position is on a grid if the way to its pixel and back brings no more than this aside, degrees: polynomial
@@ -53,7 +59,8 @@ class Grid:
         Raises
         ------
         NoGrid
-            No celestial axes, others than right ascension and declination of J2000, or a distortion by tables.
+            No celestial axes, others than right ascension and declination of J2000, pixels that are not square, or a
+            distortion by tables.
         """
         try:
             with warnings.catch_warnings():
@@ -65,10 +72,17 @@ class Grid:
         if not wcs.has_celestial:
             raise NoGrid("its header has no celestial WCS")
         axes = wcs.wcs.lngtyp.strip(), wcs.wcs.lattyp.strip()
-        old = wcs.wcs.radesys.strip() in {"FK4", "FK4-NO-E"} or wcs.wcs.equinox < 1984
-        if axes != ("RA", "DEC") or old:
-            system = "B1950" if old else " and ".join(axes)
-            raise NoGrid(f"its WCS is in {system}, not in RA and DEC of J2000")
+        if axes != ("RA", "DEC"):
+            raise NoGrid(f"its WCS is in {' and '.join(axes)}, not in RA and DEC of J2000")
+        system, equinox = wcs.wcs.radesys.strip(), wcs.wcs.equinox
+        if system in _OTHER_SYSTEMS or (system in {"", "FK5"} and abs(equinox - 2000) > _SAME_EQUINOX):
+            date = "" if np.isnan(equinox) else f" of equinox {equinox:g}"
+            raise NoGrid(f"its WCS is in RA and DEC{f' ({system})' if system else ''}{date}, not of J2000")
+        lengths = np.linalg.svd(wcs.pixel_scale_matrix, compute_uv=False)
+        if lengths[0] > _SQUARE * lengths[1]:
+            raise NoGrid(
+                f"its pixels are {lengths[0] / lengths[1]:.3g} times as long as wide: bring it onto square ones"
+            )
         return cls(wcs=wcs, width=int(header["NAXIS1"]), height=int(header["NAXIS2"]))
 
     def pixels(self, ra: Numbers, dec: Numbers) -> tuple[Numbers, Numbers]:
@@ -155,6 +169,12 @@ def positions(vectors: Numbers) -> tuple[Numbers, Numbers]:
     return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
+def pixel_sides(axes: Numbers) -> Numbers:
+    """Side of a square of a pixel's area, arcsec (N,); axes as `Grid.axes` gives them, shape (N, 2, 2)."""
+    area: Numbers = np.abs(axes[..., 0, 0] * axes[..., 1, 1] - axes[..., 0, 1] * axes[..., 1, 0])
+    return 3600 * np.sqrt(area)
+
+
 def sides(axes: Numbers, arcsec: Numbers) -> NDArray[np.int64]:
     """Pixels along the side of square cutouts, at least 1; 0 where the scale is not known.
 
@@ -165,7 +185,7 @@ def sides(axes: Numbers, arcsec: Numbers) -> NDArray[np.int64]:
     arcsec
         Fields of view, shape (N,).
     """
-    pixel = 3600 * np.sqrt(np.abs(axes[..., 0, 0] * axes[..., 1, 1] - axes[..., 0, 1] * axes[..., 1, 0]))
+    pixel = pixel_sides(axes)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         number = np.rint(arcsec / pixel)
     return np.where(np.isfinite(number), np.clip(number, 1, _FAR), 0).astype(np.int64)

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxalign.data.bands import find_planes
+from galaxalign.data.bands import check_name, find_planes
 from galaxalign.data.crop import crop_centre
 from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
 from galaxalign.data.flags import BadImage
@@ -110,7 +110,8 @@ def _read_whole(
         if layout.image == "bands":
             return _stack(source, bands, [_single(path, plane) for plane in planes])
         if layout.image == "first":
-            _check_name(path, planes[0], cube_bands, bands)
+            named = str(planes[0].header.get("EXTNAME", ""))
+            check_name(path, named, len(planes[0].values), planes[0].bands, cube_bands, bands)
         return _choose(path, planes[0], cube_bands, bands)
     raise BadImage("unreadable", f"{path} ends in none of {', '.join(KINDS + HDF5)}")
 
@@ -121,15 +122,6 @@ def _read_cut(path: str, row: str, cube_bands: Sequence[str], bands: Sequence[st
 
     cutout = read_cut(path, parse_cut(row), cube_bands, bands, layout)
     return Flux(values=cutout.planes, bands=tuple(bands), outside=cutout.outside)
-
-
-def _check_name(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> None:
-    """Refuse the first image of a file where its extension is named like a band that is not wanted."""
-    named = str(planes.header.get("EXTNAME", "")).strip().lower()
-    known, wanted = ({band.lower() for band in some} for some in (cube_bands, bands))
-    if len(planes.values) == 1 and not planes.bands and named in known - wanted:
-        reason = f"the first image of {path} is of band {named}, not {bands[0]}: say data.fits.image: bands"
-        raise BadImage("missing_band", reason)
 
 
 def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequence[str]) -> Flux:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from astropy.io import fits
+from astropy.units import Unit
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from galaxalign.data.units import Value
 SAME = 0.05
 # Cards that may move a grid.
 _PLACING = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA", "CD", "PC", "PV", "LONPOLE", "LATPOLE", "A_", "B_", "RADESYS")
-# Words in BUNIT that make a value a brightness, which does not grow with the pixel.
+# Words that make a value a brightness, which does not grow with the pixel, in a BUNIT that astropy does not know.
 _PER_AREA = ("/SR", "SR-1", "SR^-1", "ARCSEC", "PIX2")
 
 
@@ -130,7 +131,28 @@ def resample(
             )
         else:
             found, _ = reproject_interp((values, there), here, shape_out=shape, order="bilinear")
-        known = unit.upper().replace(" ", "")
-        per_area = any(word in known for word in _PER_AREA)
-        moved: NDArray[np.float32] = (found if per_area else found * area).astype(np.float32)
+        moved: NDArray[np.float32] = (found if is_per_area(unit) else found * area).astype(np.float32)
         return moved
+
+
+def is_per_area(text: str) -> bool:
+    """Whether a BUNIT is of brightness, per solid angle or pixel's area or as a temperature, not of flux in a pixel."""
+    for kind in (None, "fits", "vounit", "cds"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                unit = Unit(text, format=kind)
+            except (ValueError, TypeError):
+                continue
+        if unit == Unit("K"):
+            return True
+        # A magnitude per area has units of its own under its logarithm.
+        unit = getattr(unit, "physical_unit", unit)
+        powers = list(zip(unit.bases, unit.powers, strict=True))
+        angles = [power for base, power in powers if base.is_equivalent("rad") or base.is_equivalent("sr")]
+        beams = [power for base, power in powers if base == Unit("beam")]
+        pixels = [power for base, power in powers if base == Unit("pix")]
+        per_area: bool = min([0, *angles, *beams]) < 0 or min([0, *pixels]) <= -2
+        return per_area
+    known = text.upper().replace(" ", "")
+    return any(word in known for word in _PER_AREA)

@@ -13,6 +13,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from galaxalign.data.bands import band_names
 from galaxalign.data.fits import TYPES, Layout, is_blank, is_named, not_found, scaled, scaling_of
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, sky_header
@@ -119,12 +120,14 @@ def _find_tile(path: Path, layout: Layout, band: str, changed: int, size: int) -
     return Tile(image=image, grid=grid, place=place, layout=layout, masks=masks)
 
 
-def find_place(path: Path, layout: Layout, band: str = "") -> tuple[str, Grid]:
-    """Place and grid of a tile, see `Tile`; no pixel is read, nor any mask looked for.
+def find_place(path: Path, layout: Layout, band: str = "") -> tuple[str, Grid, tuple[str, ...]]:
+    """Place and grid of a tile, see `Tile`, and the names of its planes in its BANDS header, or none.
 
-    Raises `BadImage` as `find_tile` does.
+    No pixel is read, nor any mask looked for.  Raises `BadImage` as `find_tile` does.
     """
-    return _place(path, _find_unit(readable(path), layout.image, band)[1])
+    unit, header = _find_unit(readable(path), layout.image, band)
+    names = band_names(str(header.get("BANDS", "")), single=_depth(path, unit) == 1)
+    return *_place(path, header), names
 
 
 def _find_unit(path: Path, key: str | int, band: str) -> tuple[Unit, fits.Header]:
@@ -161,13 +164,20 @@ def _find_unit(path: Path, key: str | int, band: str) -> tuple[Unit, fits.Header
     return unit, header
 
 
-def _image(path: Path, unit: Unit) -> Image:
-    *planes, height, width = unit.shape
+def _depth(path: Path, unit: Unit) -> int:
+    """Planes of an image, of which all lie along one axis."""
+    planes = unit.shape[:-2]
     depth = math.prod(planes)
     if sum(side > 1 for side in planes) > 1 or not 1 <= depth <= _DEEPEST:
         raise BadImage(
             "shape", f"{path} has {len(unit.shape)} axes and {depth} planes: 2 axes, or 3 of bands, are expected"
         )
+    return depth
+
+
+def _image(path: Path, unit: Unit) -> Image:
+    *_, height, width = unit.shape
+    depth = _depth(path, unit)
     scale, zero = scaling_of(path, unit)
     return Image(
         path=path,

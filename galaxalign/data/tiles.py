@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from galaxalign.data.cuts import Cut
 from galaxalign.data.fits import Layout
 from galaxalign.data.flags import BadImage
-from galaxalign.data.grids import Grid, Numbers, sides, starts, unit_vectors
+from galaxalign.data.grids import Grid, Numbers, pixel_sides, sides, starts, unit_vectors
 from galaxalign.data.patterns import find_tiles
 from galaxalign.data.sections import find_place
 from galaxalign.errors import GalaxAlignError
@@ -23,15 +23,15 @@ from galaxalign.logs import progress
 
 logger = logging.getLogger(__name__)
 
-_COLUMNS = ["tile", "band", "header", "ra", "dec", "radius", "problem"]
+_COLUMNS = ["tile", "band", "named", "header", "ra", "dec", "radius", "problem"]
 
 
 def write_tile_index(*, pattern: str, bands: Sequence[str], layout: Layout, index: Path) -> None:
     """Read the header of every tile once, and write where each lies: a parquet file with a row a file, or
     a band where a file has an extension a band.
 
-    Columns: tile (locator), band, header (its WCS), ra, dec and radius of a circle that holds it (degrees), and
-    problem, empty where the file will do.
+    Columns: tile (locator), band, named (of a cube, the names in its BANDS header), header (its WCS), ra, dec and
+    radius of a circle that holds it (degrees), and problem, empty where the file will do.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def write_tile_index(*, pattern: str, bands: Sequence[str], layout: Layout, inde
     logger.info("%d files of %d tiles, %d left out", len(table), table["tile"].nunique(), len(bad))
 
 
-def _read_place(path: Path, layout: Layout, band: str) -> tuple[str, float, float, float, str]:
-    """Header, circle and problem of a file."""
+def _read_place(path: Path, layout: Layout, band: str) -> tuple[str, str, float, float, float, str]:
+    """Names of the planes, header, circle and problem of a file."""
     try:
-        place, grid = find_place(path, layout, band)
-        return place, *grid.circle(), ""
+        place, grid, names = find_place(path, layout, band)
+        return " ".join(names) if not band else "", place, *grid.circle(), ""
     except BadImage as bad:
-        return "", np.nan, np.nan, np.nan, bad.reason
+        return "", "", np.nan, np.nan, np.nan, bad.reason
 
 
 def fields_of_view(settings: Mapping[str, Any], sizes: Numbers) -> Numbers:
@@ -106,7 +106,7 @@ class _Best:
     tile : number of the tile, -1 for none.
     complete : whether it has every band.
     share : of the cutout that it holds, in the worst band.
-    depth : pixels between the galaxy and the tile's nearest edge.
+    depth : arcsec between the galaxy and the tile's nearest edge.
     """
 
     tile: NDArray[np.int64]
@@ -161,7 +161,7 @@ def assign_tiles(galaxies: pd.DataFrame, arcsec: Numbers, index: pd.DataFrame, b
         _candidates(tiles, ra, dec, arcsec, known), total=len(tiles), what="assignment", unit="tiles"
     ):
         share, depth = _overlap(files, ra[rows], dec[rows], arcsec[rows])
-        best.offer(number, rows, "" in files or set(bands) <= set(files), share, depth)
+        best.offer(number, rows, set(bands) <= tiles[number].bands(bands), share, depth)
     names = [tile.locator for tile in tiles]
     found = []
     for number, *cutout in zip(best.tile.tolist(), ra.tolist(), dec.tolist(), arcsec.tolist(), strict=True):
@@ -181,12 +181,21 @@ def _why_not(cut: Cut) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tile:
-    """A tile of the index: headers by band, and the circles that hold them as unit vectors and degrees."""
+    """A tile of the index: headers by band, names of a cube's planes, and the circles that hold them as unit vectors
+    and degrees.
+    """
 
     locator: str
     headers: dict[str, str]
+    named: str
     centre: Numbers
     radius: float
+
+    def bands(self, wanted: Sequence[str]) -> set[str]:
+        """Bands that it has; a cube that does not name its planes is taken to have those wanted."""
+        if "" in self.headers:
+            return set(self.named.split() or wanted)
+        return set(self.headers)
 
 
 def _tiles(index: pd.DataFrame) -> list[_Tile]:
@@ -196,7 +205,8 @@ def _tiles(index: pd.DataFrame) -> list[_Tile]:
         apart = np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(centres - centres[0], axis=-1) / 2, 0, 1)))
         headers = dict(zip(files["band"], files["header"], strict=True))
         radius = float((apart + files["radius"].to_numpy()).max())
-        tiles.append(_Tile(locator=str(locator), headers=headers, centre=centres[0], radius=radius))
+        named = str(files["named"].iloc[0])
+        tiles.append(_Tile(locator=str(locator), headers=headers, named=named, centre=centres[0], radius=radius))
     return tiles
 
 
@@ -227,16 +237,17 @@ def _grids(tile: _Tile) -> dict[str, Grid]:
 
 
 def _overlap(files: Mapping[str, Grid], ra: Numbers, dec: Numbers, arcsec: Numbers) -> tuple[Numbers, Numbers]:
-    """Share of each cutout that a tile holds, and depth of its centre, both of the worst band."""
+    """Share of each cutout that a tile holds, and depth of its centre in arcsec, both of the worst band."""
     share, depth = np.ones(len(ra)), np.full(len(ra), np.inf)
     for grid in {id(grid): grid for grid in files.values()}.values():
         x, y = grid.pixels(ra, dec)
-        side = sides(grid.axes(ra, dec), arcsec)
+        axes = grid.axes(ra, dec)
+        side, pixel = sides(axes, arcsec), pixel_sides(axes)
         part = np.ones(len(ra))
         for place, length in ((x, grid.width), (y, grid.height)):
             first = starts(place, side)
             inside = np.minimum(first + side, length) - np.maximum(first, 0)
             part *= np.clip(inside, 0, None) / np.maximum(side, 1)
-            depth = np.minimum(depth, np.nan_to_num(np.minimum(place, length - 1 - place), nan=-np.inf))
+            depth = np.minimum(depth, np.nan_to_num(pixel * np.minimum(place, length - 1 - place), nan=-np.inf))
         share = np.minimum(share, np.where(side > 0, part, 0.0))
     return share, depth

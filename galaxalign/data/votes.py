@@ -17,6 +17,7 @@ Names of columns are understood as they are published:
 Questions and answers of a tree have underscores where the columns have dashes.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from numpy.typing import NDArray
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.sheet import ClassSheet, VoteStep
 from galaxalign.symbols.tree import DecisionTree
+
+logger = logging.getLogger(__name__)
 
 _GZ1 = {
     "p_el": "galaxy/elliptical",
@@ -48,6 +51,8 @@ TOTAL = "total"
 CAST = ("weighted_fraction", "fraction")
 # Names of the columns of a manifest that say how many people were asked a question begin so.
 ASKED = "asked/"
+# What single precision takes from a share, and rounded shares from the number of people that is told from them.
+LAST_DIGIT, PART_OF_ONE = 1e-6, 0.05
 # Between the labels of several classes in one cell.
 RIVALS = " | "
 
@@ -168,8 +173,18 @@ def vote_table(votes: pd.DataFrame, total: NDArray[np.float64], tree: DecisionTr
     -------
     A row a galaxy.  Fractions are not a number where all answers to the question are 0 or one is unknown, people
     asked where the catalogue lacks the answer that leads to the question.
+
+    Raises `GalaxAlignError` where the catalogue has no votes of the kind; answers that it lacks are told to the log.
     """
     columns = vote_columns(list(votes.columns), kind)
+    if not columns:
+        raise _no_votes(kind)
+    unknown = [question.name for question in tree.questions if any(a.name not in columns for a in question.answers)]
+    if unknown:
+        words = "the catalogue has no %s votes for every answer to %s, so that votes teach nothing of them"
+        logger.warning(
+            words + ("" if tree.questions[0].name not in unknown else ", nor of anything else"), kind, unknown
+        )
     fractions: dict[str, NDArray[np.float32]] = {}
     asked: dict[str, NDArray[np.float32]] = {}
     for question in tree.questions:
@@ -270,7 +285,8 @@ def _step_holds(
     votes: pd.DataFrame, total: NDArray[np.float64], step: VoteStep, tree: DecisionTree, enough: int, kind: str
 ) -> NDArray[np.bool_]:
     asked = people_asked(votes, _question(step.answer), total, tree)
-    holds: NDArray[np.bool_] = (_votes(votes, step.answer, kind) >= step.at_least) & (asked >= enough)
+    enough_agree = _votes(votes, step.answer, kind) >= step.at_least - LAST_DIGIT
+    holds: NDArray[np.bool_] = enough_agree & (asked >= enough - PART_OF_ONE)
     return holds
 
 
@@ -278,14 +294,18 @@ def _question(answer: str) -> str:
     return answer.partition("/")[0]
 
 
+def _no_votes(kind: str) -> GalaxAlignError:
+    return GalaxAlignError(
+        f"the catalogue has no columns of {kind} votes such as t01_smooth_or_features_a01_smooth_{kind} or "
+        f"smooth-or-featured_smooth_{kind}: take labels from a column, or name another kind in `votes`"
+    )
+
+
 def _votes(votes: pd.DataFrame, answer: str, kind: str) -> NDArray[np.float64]:
     columns = vote_columns(list(votes.columns), kind)
+    if not columns:
+        raise _no_votes(kind)
     if answer not in columns:
-        raise GalaxAlignError(
-            f"the catalogue has no column of {kind} votes for {answer!r}: {nearest(answer, columns)}"
-            if columns
-            else f"the catalogue has no columns of {kind} votes such as t01_smooth_or_features_a01_smooth_{kind} or "
-            f"smooth-or-featured_smooth_{kind}: take labels from a column, or name another kind in `votes`"
-        )
+        raise GalaxAlignError(f"the catalogue has no column of {kind} votes for {answer!r}: {nearest(answer, columns)}")
     values: NDArray[np.float64] = votes[columns[answer]].to_numpy(np.float64)
     return values

@@ -225,9 +225,10 @@ def test_votes_are_shares(folder):
 
 def test_published_splits_and_groups(folder):
     table = rows().assign(part=["train", "Test", "val", "", *["TRAIN"] * 6], host=["a", "a", "", *["b"] * 7])
+    table.loc[3, "host"] = "NaN"
     galaxies = read(folder, table, COLUMNS | {"split": "part", "group": "host"})
     assert galaxies["given"].tolist()[:5] == ["train", "test", "validation", "", "train"]
-    assert galaxies["member"].tolist()[:4] == ["a", "a", "", "b"]
+    assert galaxies["member"].tolist()[:5] == ["a", "a", "", "", "b"]
     with pytest.raises(GalaxAlignError, match=r"row 4 \(line 5\): 'part', named by columns.split, is 'hold-out'"):
         read(folder, table.assign(part=["train"] * 3 + ["Hold-out"] * 7), COLUMNS | {"split": "part"})
 

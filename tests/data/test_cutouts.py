@@ -25,6 +25,7 @@ from galaxalign.data.service import Service, read_cutout
 from galaxalign.data.web import Passing, Refused, first_words, seconds_to_wait
 from galaxalign.errors import GalaxAlignError
 from tests.conftest import ROOT
+from tests.data import cutout_server
 from tests.data.cutout_server import CutoutServer, fits_cutout
 
 COLUMNS = {"id": "name", "ra": "ra", "dec": "dec"}
@@ -398,3 +399,19 @@ def test_headers_that_ask_to_wait():
 def test_first_words():
     assert first_words(b"<html><script>var a = 1 < 2;</script><h1>Not\n here</h1>") == "Not here"
     assert first_words(b"\xff\x00\x01 a") == "�.. a"
+
+
+def test_who_gives_up_lets_the_others_wait_too(serve, tmp_path):
+    server = serve({ra(0): ["wait"]})
+    fetch(tmp_path, service_of(server, tmp_path, attempts=1, connections=1), galaxies=2)
+    assert server.times[1] - server.times[0] >= 1.0
+
+
+def test_other_bands_than_asked_for_are_refused(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(cutout_server, "fits_cutout", lambda *args, **settings: fits_cutout(*args, **swapped(settings)))
+    failures = fetch(tmp_path, service_of(serve(), tmp_path), galaxies=1)
+    assert failures["reason"].tolist() == ["the image has the bands zrg, grz were asked for"]
+
+
+def swapped(settings):
+    return settings | {"bands": settings["bands"][::-1]}

@@ -6,6 +6,7 @@ from astropy.io import fits
 
 from galaxalign.data.flags import BadImage
 from galaxalign.data.readers import read_image
+from galaxalign.data.regridding import is_per_area
 
 SCALE = 0.2 / 3600
 
@@ -122,3 +123,15 @@ def test_a_real_galaxy_s_bands_lie_on_each_other(real_data):
     before, after = shift(*turned), shift(*aligned)
     assert before > 0.6
     assert after < 0.5 * before
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_area"),
+    [
+        *((unit, True) for unit in ("MJy/sr", "MJy sr**-1", "MJy.sr**(-1)", "W/(m2 sr)", "count/s/arcmin2", "Jy/beam")),
+        *((unit, True) for unit in ("mag/arcsec2", "K", "adu/pix2", "nanomaggy/arcsec2", "10^-20 erg/s/cm^2/arcsec^2")),
+        *((unit, False) for unit in ("", "nanomaggy", "adu", "Jy", "electron/s", "erg/s/cm2/Angstrom", "mJy/pixel")),
+    ],
+)
+def test_units_of_brightness(unit, per_area):
+    assert is_per_area(unit) == per_area

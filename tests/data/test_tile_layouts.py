@@ -159,3 +159,13 @@ def test_of_a_cube_only_the_planes_wanted_are_read(tmp_path):
 
 def bytes_read():
     return int(next(line for line in Path("/proc/self/io").read_text().splitlines() if "rchar" in line).split()[1])
+
+
+def test_the_first_image_is_not_taken_for_another_band(tmp_path):
+    planes = [fits.ImageHDU(np.full((60, 60), number, np.float32), SKY, name=band) for number, band in enumerate("GRZ")]
+    fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(tmp_path / "t.fits")
+    source = f"{tmp_path / 't.fits'}#{CUT}"
+    with pytest.raises(BadImage, match=r"is of band g, not z: say data.fits.image: bands"):
+        read_image(source, cube_bands=GRZ, bands=("z",))
+    by_band = read_image(source, cube_bands=GRZ, bands=("z",), layout=replace(PLAIN, image="bands"))
+    assert (by_band.values == 2).all()

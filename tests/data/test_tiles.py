@@ -1,5 +1,6 @@
 """Which tile each galaxy is cut from, and tiles that will not do."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from galaxalign.data.patterns import find_tiles
 from galaxalign.data.readers import read_image
 from galaxalign.data.tiles import assign_tiles, fields_of_view
 from galaxalign.errors import GalaxAlignError
-from tests.data.sky_tiles import GRZ, assign, index_of, offset, read_section, tile_header, write_tile
+from tests.data.sky_tiles import ARCSEC, GRZ, assign, index_of, offset, read_section, tile_header, write_tile
 from tests.data.synthetic_images import noise
 
 
@@ -131,7 +132,12 @@ def test_tiles_that_will_not_do_are_left_out(tmp_path):
     table = index_of(tmp_path).set_index("tile")["problem"]
     problems = {Path(tile).name.partition("_")[0]: problem for tile, problem in table.items()}
     assert problems.pop("good") == ""
-    for name, words in {"bad": "bad_g.fits", "nosky": "no celestial WCS", "galactic": "GLON", "old": "B1950"}.items():
+    for name, words in {
+        "bad": "bad_g.fits",
+        "nosky": "no celestial WCS",
+        "galactic": "GLON",
+        "old": "equinox 1950",
+    }.items():
         assert words in problems[name]
     (tmp_path / "good_g.fits").unlink()
     with pytest.raises(GalaxAlignError, match="none of the 4 files of"):
@@ -152,3 +158,43 @@ def test_the_circle_holds_the_tile(tmp_path):
         vectors = unit_vectors(*grid.wcs.all_pix2world(x, y, 0, ra_dec_order=True))
         apart = np.degrees(2 * np.arcsin(np.linalg.norm(vectors - middle, axis=-1) / 2))
         assert 0.98 * around < apart.max() <= around
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        ({"RADESYS": "FK5", "EQUINOX": 2015.5}, r"RA and DEC \(FK5\) of equinox 2015.5, not of J2000"),
+        ({"EQUINOX": 1991.25}, "of equinox 1991.25, not of J2000"),
+        ({"RADESYS": "GAPPT"}, r"RA and DEC \(GAPPT\)"),
+        ({"RADESYS": "FK4"}, "FK4"),
+        ({"CD1_1": -2 * ARCSEC / 3600}, "its pixels are 2 times as long as wide"),
+        ({"RADESYS": "ICRS", "EQUINOX": 2015.5}, ""),
+        ({"RADESYS": "FK5", "EQUINOX": 2000.0}, ""),
+    ],
+)
+def test_tiles_of_another_sky_are_left_out(tmp_path, cards, words):
+    write_tile(tmp_path / "good_g.fits", 10.0, 2.0)
+    header = tile_header(150.0, 2.0, 50, 50)
+    header.update(cards)
+    fits.PrimaryHDU(noise(50, 50), header).writeto(tmp_path / "t_g.fits")
+    (problem,) = index_of(tmp_path).set_index("tile")["problem"].loc[[str(tmp_path / "t_{band}.fits")]]
+    assert bool(problem) == bool(words)
+    assert re.search(words, problem)
+
+
+def test_a_cube_that_lacks_a_band_is_the_second_choice(tmp_path):
+    for name, bands, east in (("near", "gr", 0.0), ("far", "grz", 10.0)):
+        header = tile_header(*offset(150.0, 2.0, east, 0.0), 200, 200)
+        header["BANDS"] = bands
+        fits.PrimaryHDU(noise(len(bands), 200, 200), header).writeto(tmp_path / f"{name}.fits")
+    for bands, wanted in ((("g", "z"), "far.fits"), (("g", "r"), "near.fits")):
+        (name,), (flag,), assigned = assign(tmp_path, [(150.0, 2.0)], bands=bands, pattern="*.fits")
+        assert (name, flag) == (wanted, "")
+        assert read_image(assigned["source"][0], cube_bands=(), bands=bands).values.shape == (2, 38, 38)
+
+
+def test_the_edge_is_far_in_arcsec_not_in_pixels(tmp_path):
+    write_tile(tmp_path / "coarse_g.fits", *offset(150.0, 2.0, 50.0, 0.0), side=200, scale=1.0)
+    write_tile(tmp_path / "fine_g.fits", *offset(150.0, 2.0, 0.0, 0.0), side=140, scale=0.1)
+    names, _, _ = assign(tmp_path, [(150.0, 2.0)], arcsec=5.0)
+    assert names == ["coarse_{band}.fits"]

@@ -280,3 +280,26 @@ def test_votes_of_two_campaigns_in_one_table():
     votes = pd.concat([decals("-dr5", a=SPIRAL), decals("-dr8", a=SPIRAL)], axis=1)
     with pytest.raises(GalaxAlignError, match="smooth-or-featured-dr8_smooth_fraction' are both fraction votes"):
         vote_columns(list(votes.columns), "fraction")
+
+
+def test_thresholds_do_not_depend_on_the_precision_of_a_table():
+    """7 of 10 is 0.7 in single precision too, and a third of 30 people is 10."""
+    sheet = replace(SHEET, asked=10, classes=(galaxy_class("merger", odd__yes=0.333, odd_feature__merger=0.7),))
+    table = votes(a={"odd/yes": 0.333, "odd_feature/merger": 0.7}, b={"odd/yes": 0.333, "odd_feature/merger": 0.69})
+    for kind in (np.float64, np.float32):
+        single = table.astype(kind).astype(np.float64)
+        labels, _ = labels_from_votes(single, np.array([30.0, 30.0]), sheet, "debiased")
+        assert labels.tolist() == ["merger", None]
+
+
+def test_votes_that_are_not_there_are_told(caplog):
+    table = votes(a={"smooth_or_features/smooth": 1.0})
+    with pytest.raises(GalaxAlignError, match="the catalogue has no columns of fraction votes such as"):
+        vote_table(table, np.array([30.0]), TREE, "fraction")
+    assert votes_of(vote_table(table, np.array([30.0]), TREE, "debiased")).known.all()
+    assert "the catalogue has no debiased votes for every answer to ['edgeon'" in caplog.text
+    caplog.clear()
+    part = table.drop(columns="t01_smooth_or_features_a03_star_or_artifact_debiased")
+    found = votes_of(vote_table(part, np.array([30.0]), TREE, "debiased"))
+    assert not found.known.any()
+    assert "nor of anything else" in caplog.text
