@@ -63,13 +63,18 @@ def store_mass(store: Store, tree: DecisionTree, targets: TreeTargets) -> Tensor
     Raises
     ------
     GalaxAlignError
-        The store has no votes, or those of another tree.
+        The store has no votes, those of another tree, or none on its first question.
     """
     votes = store.needed_votes()
     if votes.answers != tree.names or votes.questions != tuple(question.name for question in tree.questions):
         raise GalaxAlignError(
             f"the votes of {store.path} are not for the answers of the decision tree {tree.name}: delete it, its "
             "manifest.parquet and symbols.h5 to make them again"
+        )
+    if not votes.known.any():
+        raise GalaxAlignError(
+            f"{store.path} has votes, but of no galaxy those on {votes.questions[0]!r}, where the tree begins: the "
+            "catalogue needs the votes for all of its answers, and how many people were asked"
         )
     mass = answer_mass(torch.from_numpy(votes.fractions), torch.from_numpy(votes.asked), targets.questions)
     by_class = torch.from_numpy((store.label >= 0) & ~votes.known)

@@ -62,11 +62,6 @@ class Store:
                 "`votes`, `columns.total` and a class sheet with a `tree`; if it has them, the store is of an older "
                 "version, so remove it and its manifest.parquet to make them again"
             )
-        if not self.votes.known.any():
-            raise GalaxAlignError(
-                f"{self.path} has votes, but of no galaxy those on {self.votes.questions[0]}, where the tree begins: "
-                "the catalogue needs the votes for all of its answers, and how many people were asked"
-            )
         return self.votes
 
     def pictures(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:

@@ -209,6 +209,8 @@ def test_what_a_store_says_of_each_galaxy(tmp_path):
     assert not mass[2:4].any()
     with pytest.raises(GalaxAlignError, match="not for the answers of the decision tree gz2"):
         store_mass(replace(store, votes=replace(found, questions=questions[::-1])), sheet.tree, targets)
+    with pytest.raises(GalaxAlignError, match="has votes, but of no galaxy those on 'smooth_or_features'"):
+        store_mass(replace(store, votes=replace(found, fractions=np.full_like(fractions, np.nan))), sheet.tree, targets)
 
 
 def losses(weights: Weights = ONES, **changes) -> dict[str, torch.Tensor]:

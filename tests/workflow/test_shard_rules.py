@@ -92,9 +92,9 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     overlay = {
         "data": {"shard_size": 18},
         # The backbone as it comes.
-        "runs": {"plain": {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}},
+        "runs": {"plain": {"classifier": "symbol", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}},
         "predictions": {"model": model, "datasets": ["own"]},
-        "similar": {"model": model, "dataset": "own", "galaxies": ["G7"], "symbols": [], "texts": ["a disk galaxy"]},
+        "similar": {"model": model, "dataset": "own", "galaxies": ["G7"], "symbols": ["merger"], "texts": []},
     }
     write_overlay(made / "search.yaml", overlay)
     targets = ("results/predictions/own/predictions.parquet", "results/similar/own/similar.tsv")
