@@ -372,8 +372,8 @@ def _check_sheets(config: Settings) -> None:
 
 def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:
     """A model is a file that is there, or one that a run of the configuration makes."""
-    folder, *made = Path(path).parts[0], *Path(path).parts[1:]
-    known = folder == "results" and len(made) == 3 and made[0] in datasets and made[1] in runs and made[2] == "model.pt"
+    parts = Path(path).parts
+    known = len(parts) == 4 and parts[::3] == ("results", "model.pt") and parts[1] in datasets and parts[2] in runs
     if not known and not Path(path).is_file():
         raise GalaxAlignError(
             f"'{key}' is {path!r}: there is no such file, and no data set and run that make it; "

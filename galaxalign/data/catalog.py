@@ -174,11 +174,9 @@ def _unit(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> float:
     if not stated or stated == wanted:
         return 1.0
     said = stated.lower()
-    if said in HOURS:
-        said = "hourangle"
-    for name in (stated, said, said.rstrip("s")):
+    for name in ("hourangle",) if said in HOURS else (stated, said, said.rstrip("s")):
         try:
-            return float(Unit("hourangle" if said == "hourangle" else name).to(wanted))
+            return float(Unit(name).to(wanted))
         except (ValueError, UnitConversionError):
             continue
     if pd.api.types.is_numeric_dtype(column.dtype):
