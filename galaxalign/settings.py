@@ -21,6 +21,7 @@ from galaxalign.symbols.sheet import read_sheet
 Settings = dict[str, Any]
 
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schema.yaml")
+SHEETS = Path("config/morphology")
 
 # What YAML calls the types of a JSON schema.
 YAML = {"object": "map", "array": "list"}
@@ -195,8 +196,9 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         _check_recipe(recipe, f"runs.{name}")
         _check_start(config, name)
     _check_names(config)
-    _check_sheets(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
+    for sheet in sorted({config["datasets"][name]["morphology"] for name in used}):
+        read_sheet(SHEETS / f"{sheet}.yaml")
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
@@ -354,20 +356,13 @@ def _check_names(config: Settings) -> None:
     for key in ("predictions", "similar"):
         _check_model(f"{key}.model", config[key]["model"], datasets=config["datasets"], runs=config["runs"])
     for name, entry in config["datasets"].items():
-        sheet = Path("config/morphology") / f"{entry['morphology']}.yaml"
+        sheet = SHEETS / f"{entry['morphology']}.yaml"
         if not sheet.is_file():
             known = sorted(path.stem for path in sheet.parent.glob("*.yaml"))
             raise GalaxAlignError(
                 f"'datasets.{name}.morphology' is {entry['morphology']!r}: there is no {sheet}; "
                 f"{nearest(entry['morphology'], known)}"
             )
-
-
-def _check_sheets(config: Settings) -> None:
-    """The class sheets of the data sets in use can be read."""
-    used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    for sheet in sorted({config["datasets"][name]["morphology"] for name in used}):
-        read_sheet(Path("config/morphology") / f"{sheet}.yaml")
 
 
 def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:

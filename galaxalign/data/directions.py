@@ -3,10 +3,8 @@
 import warnings
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS
 
-from galaxalign.data.grids import Numbers, unit_vectors
+from galaxalign.data.grids import Numbers, celestial_wcs, east_and_north, unit_vectors
 
 
 def local_axes(raw: bytes, height: int, width: int) -> Numbers | None:
@@ -27,13 +25,10 @@ def local_axes(raw: bytes, height: int, width: int) -> Numbers | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            wcs = WCS(fits.Header.fromstring(raw.decode("latin-1"))).celestial
-            sky = wcs.pixel_to_world([x, x + 0.5, x - 0.5, x, x], [y, y, y, y + 0.5, y - 0.5]).icrs
+            sky = celestial_wcs(raw).pixel_to_world([x, x + 0.5, x - 0.5, x, x], [y, y, y, y + 0.5, y - 0.5]).icrs
         except Exception:  # astropy raises a score of kinds on damaged headers, which the matrix may still serve
             return None
-    ra, dec = np.radians(sky.ra.deg[0]), np.radians(sky.dec.deg[0])
-    east = np.array([-np.sin(ra), np.cos(ra), 0.0])
-    north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+    directions = east_and_north(sky.ra.deg[0], sky.dec.deg[0])
     _, right, left, up, down = unit_vectors(sky.ra.deg, sky.dec.deg)
-    axes = np.degrees(np.stack([east, north]) @ np.stack([right - left, up - down], axis=1))
+    axes = np.degrees(np.stack(directions) @ np.stack([right - left, up - down], axis=1))
     return axes if np.isfinite(axes).all() and np.linalg.det(axes) != 0 else None

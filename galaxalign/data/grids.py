@@ -114,13 +114,9 @@ class Grid:
         -------
         Shape (N, 2, 2); not a number where a position has no pixel.
         """
-        alpha, delta = np.radians(ra), np.radians(dec)
-        nil = np.zeros_like(alpha)
-        east = np.stack([-np.sin(alpha), np.cos(alpha), nil], axis=-1)
-        north = np.stack([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)], axis=-1)
         here, step = unit_vectors(ra, dec), np.radians(_STEP)
         columns = []
-        for direction in (east, north):
+        for direction in east_and_north(ra, dec):
             ahead = np.stack(self._pixels(*positions(here + step * direction)), axis=-1)
             behind = np.stack(self._pixels(*positions(here - step * direction)), axis=-1)
             columns.append((ahead - behind) / (2 * _STEP))
@@ -145,6 +141,11 @@ class Grid:
         return float(ra[0]), float(dec[0]), float(np.degrees(2 * np.arcsin(min(1.0, chord / 2))))
 
 
+def celestial_wcs(raw: bytes) -> WCS:
+    """The WCS of the two celestial axes of a header, its own bytes, in any system; raises what astropy raises."""
+    return WCS(fits.Header.fromstring(raw.decode("latin-1"))).celestial
+
+
 def _transformed(transform: Callable[..., Any], first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
     """Both coordinates as a transform of astropy's gives them; not a number where it gives none."""
     with warnings.catch_warnings():
@@ -161,6 +162,14 @@ def unit_vectors(ra: Numbers, dec: Numbers) -> Numbers:
     """Positions in degrees as points on the unit sphere, shape (N, 3)."""
     alpha, delta = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)], axis=-1)
+
+
+def east_and_north(ra: Numbers, dec: Numbers) -> tuple[Numbers, Numbers]:
+    """Directions to the east and to the north at positions in degrees, each of unit length, shape (N, 3)."""
+    alpha, delta = np.radians(ra), np.radians(dec)
+    east = np.stack([-np.sin(alpha), np.cos(alpha), np.zeros_like(alpha)], axis=-1)
+    north = np.stack([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)], axis=-1)
+    return east, north
 
 
 def positions(vectors: Numbers) -> tuple[Numbers, Numbers]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from astropy.io import fits
 from astropy.units import Unit
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from galaxalign.data.fits import Planes
 from galaxalign.data.flags import BadImage
+from galaxalign.data.grids import celestial_wcs
 from galaxalign.data.orientation import celestial_axes
 from galaxalign.data.units import Value
 
@@ -85,7 +85,7 @@ def _flagged(what: str) -> Iterator[None]:
 def _wcs(planes: Planes, what: str) -> WCS:
     if celestial_axes(planes.header) is None:
         raise BadImage("shape", f"{what}: the bands differ in shape or position, and no WCS says how they lie")
-    return WCS(fits.Header.fromstring(planes.raw.decode("latin-1"))).celestial
+    return celestial_wcs(planes.raw)
 
 
 def are_one(here: WCS, there: WCS, shape: tuple[int, ...], what: str) -> bool:

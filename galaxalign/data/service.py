@@ -12,6 +12,7 @@ from typing import Any
 from astropy.io import fits
 from PIL import Image
 
+from galaxalign.data.bands import band_names
 from galaxalign.data.web import Passing, Refused, answer, first_words
 
 SUFFIXES = {"fits": ".fits", "jpg": ".jpg"}
@@ -109,7 +110,7 @@ def _check_fits(body: bytes, service: Service) -> None:
         try:
             with fits.open(io.BytesIO(body)) as units:
                 shape, place = units[0].shape, units[0].fileinfo()
-                said = "".join(str(units[0].header.get("BANDS", "")).replace(",", " ").split())
+                said = band_names(str(units[0].header.get("BANDS", "")), single=False)
         except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
             raise Passing(f"the answer is a damaged FITS file: {error}") from error
     if not shape:
@@ -117,8 +118,8 @@ def _check_fits(body: bytes, service: Service) -> None:
     size, bands = service.size, len(service.bands)
     if shape not in {(bands, size, size), (size, size) if bands == 1 else (bands, size, size)}:
         raise Refused(f"the image has the shape {shape}, ({bands}, {size}, {size}) was asked for")
-    if said and said != service.bands.replace(",", ""):
-        raise Refused(f"the image has the bands {said}, {service.bands} were asked for")
+    if said and said != band_names(service.bands, single=False):
+        raise Refused(f"the image has the bands {''.join(said)}, {service.bands} were asked for")
     if place["datLoc"] + place["datSpan"] > len(body):
         raise Passing("the FITS file ends before its image does")
 

@@ -1,4 +1,4 @@
-"""Cutouts by position from a server on this machine: whole, once, politely, whatever goes wrong on the way."""
+"""Cutouts by position from a server on this machine: whole and once, whatever goes wrong on the way."""
 
 import os
 import signal
@@ -15,81 +15,18 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from galaxalign.data import service as service_module
-from galaxalign.data import web
 from galaxalign.data.cache import Cache
-from galaxalign.data.cutouts import cutout_name, fetch_cutouts, locate_cutouts
-from galaxalign.data.pace import Pace
+from galaxalign.data.cutouts import cutout_name, locate_cutouts
 from galaxalign.data.readers import read_image
-from galaxalign.data.service import Service, read_cutout
-from galaxalign.data.web import Passing, Refused, first_words, seconds_to_wait
+from galaxalign.data.service import read_cutout
+from galaxalign.data.web import Passing, Refused, first_words
 from galaxalign.errors import GalaxAlignError
 from tests.conftest import ROOT
 from tests.data import cutout_server
-from tests.data.cutout_server import CutoutServer, fits_cutout
+from tests.data.cutout_server import fits_cutout
+from tests.data.fetching import SIZE, fetch, no_proxy, ra, serve, service_of, write_catalogue
 
-COLUMNS = {"id": "name", "ra": "ra", "dec": "dec"}
-SIZE = 16
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(plan=None, **options):
-        servers.append(CutoutServer(plan, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-def service_of(server, folder, **changes):
-    settings = {
-        "url": server.url,
-        "format": "fits",
-        "layer": "ls-dr10",
-        "bands": "grz",
-        "pixscale": 0.262,
-        "size": SIZE,
-        "requests_per_second": 1000.0,
-        "connections": 4,
-        "attempts": 3,
-        "cache": folder / "cache",
-    }
-    return Service(**settings | changes)
-
-
-def write_catalogue(folder, galaxies, *, first=0):
-    """Galaxies whose right ascension is their number."""
-    numbers = range(first, first + galaxies)
-    table = pd.DataFrame({"name": [f"g{number}" for number in numbers], "ra": numbers, "dec": 2.5})
-    table.to_csv(folder / "catalog.csv", index=False)
-    return folder / "catalog.csv"
-
-
-def fetch(folder, service, *, galaxies=8, max_rejected=1.0, pause=0.0, catalogue=None):
-    fetch_cutouts(
-        catalogue=catalogue or write_catalogue(folder, galaxies),
-        columns=COLUMNS,
-        service=service,
-        max_rejected=max_rejected,
-        pause=pause,
-        folder=folder / "cutouts",
-        failures=folder / "failures.tsv",
-        failures_if_failed=folder / "log.failures.tsv",
-    )
-    return pd.read_csv(folder / "failures.tsv", sep="\t", dtype=str).set_index("id")
-
-
-def ra(number):
-    return f"{number:.6f}"
+__all__ = ["no_proxy", "serve"]
 
 
 def test_what_is_asked_and_what_comes(serve, tmp_path):
@@ -273,67 +210,6 @@ def test_too_many_failures_stop_the_rest(serve, tmp_path):
     assert not (tmp_path / "log.failures.tsv").exists()
 
 
-def test_a_service_that_does_not_answer_is_left_alone(serve, tmp_path):
-    server = serve({"any": [503] * 10_000})
-    service = service_of(server, tmp_path, attempts=1, connections=2, requests_per_second=500.0)
-    with pytest.raises(
-        GalaxAlignError, match=r"127.0.0.1:\d+ did not answer for 25 galaxies in a row; what came is kept"
-    ):
-        fetch(tmp_path, service, galaxies=360)
-    assert len(server.requests) < 200
-
-
-def test_nobody_listens(serve, tmp_path):
-    server = CutoutServer()
-    server.stop()
-    failures = fetch(tmp_path, service_of(server, tmp_path, attempts=2), galaxies=2)
-    assert failures["reason"].str.contains("gave up after 2 attempts.*refused").all()
-
-
-def test_a_server_that_falls_silent(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(web, "SECONDS_OF_SILENCE", 0.05)
-    failures = fetch(tmp_path, service_of(serve(pause=0.5), tmp_path, attempts=1), galaxies=2)
-    assert failures["reason"].str.contains("timed out").all()
-
-
-def test_an_answer_that_trickles(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(service_module, "SECONDS_AN_ANSWER", 0.01)
-    failures = fetch(tmp_path, service_of(serve({"any": ["slow"]}), tmp_path, attempts=1), galaxies=1)
-    assert failures["reason"].str.contains("took longer than 0.01 s").all()
-
-
-def test_the_rate_holds_for_all_connections(serve, tmp_path):
-    server = serve(pause=0.2)
-    started = time.monotonic()
-    fetch(tmp_path, service_of(server, tmp_path, requests_per_second=20.0, connections=8), galaxies=12)
-    # A lower bound: no request may come early, however fast the machine is.
-    assert time.monotonic() - started >= 11 / 20
-    assert 1 < server.most_busy <= 8
-
-
-def test_connections_are_not_more_than_allowed(serve, tmp_path):
-    server = serve(pause=0.05)
-    fetch(tmp_path, service_of(server, tmp_path, connections=2), galaxies=12)
-    assert server.most_busy == 2
-
-
-def test_all_connections_wait_as_long_as_the_server_asks(serve, tmp_path):
-    server = serve({ra(0): ["wait"]})
-    fetch(tmp_path, service_of(server, tmp_path, connections=1), galaxies=3)
-    assert [path.partition("&")[0][-8:] for path in server.requests] == ["0.000000", "0.000000", "1.000000", "2.000000"]
-    assert server.times[1] - server.times[0] >= 1.0
-
-
-def test_pauses_grow_and_vary(serve, tmp_path, monkeypatch):
-    pauses = []
-    monkeypatch.setattr(Pace, "sleep", lambda self, seconds: pauses.append(seconds) if seconds > 0.5 else None)
-    fetch(tmp_path, service_of(serve({"any": [500] * 4}), tmp_path, attempts=5, connections=1), galaxies=1, pause=2.0)
-    assert len(pauses) == 4
-    for pause, middle in zip(pauses, (2.0, 4.0, 8.0, 16.0), strict=True):
-        assert 0.5 * middle <= pause <= 1.5 * middle
-    assert len({pause / middle for pause, middle in zip(pauses, (2.0, 4.0, 8.0, 16.0), strict=True)}) == 4
-
-
 KILLED = """
 import sys
 from pathlib import Path
@@ -388,23 +264,9 @@ def test_one_band_is_an_image_and_no_cube(serve, tmp_path):
         read_cutout(service.request(1.0, 2.0).replace("127.0.0.1", "127.0.0.1:1/"), service)
 
 
-def test_headers_that_ask_to_wait():
-    assert seconds_to_wait(None, 0.0) == 0.0
-    assert seconds_to_wait("soon", 0.0) == 0.0
-    assert seconds_to_wait("120", 0.0) == 120.0
-    assert seconds_to_wait("999999", 0.0) == 600.0
-    assert seconds_to_wait("Thu, 01 Jan 1970 00:00:05 GMT", 10.0) == 0.0
-
-
 def test_first_words():
     assert first_words(b"<html><script>var a = 1 < 2;</script><h1>Not\n here</h1>") == "Not here"
     assert first_words(b"\xff\x00\x01 a") == "�.. a"
-
-
-def test_who_gives_up_lets_the_others_wait_too(serve, tmp_path):
-    server = serve({ra(0): ["wait"]})
-    fetch(tmp_path, service_of(server, tmp_path, attempts=1, connections=1), galaxies=2)
-    assert server.times[1] - server.times[0] >= 1.0
 
 
 def test_other_bands_than_asked_for_are_refused(serve, tmp_path, monkeypatch):
