@@ -97,11 +97,12 @@ def _check_columns(where: str, settings: Mapping[str, Any]) -> None:
         raise GalaxAlignError(f"'{where}.labels' is column: name the column in columns.label, or set labels to none")
     if settings.get("labels") == "votes" and "votes" not in settings:
         raise GalaxAlignError(f"'{where}.labels' is votes: name those that count in {where}.votes, such as debiased")
-    if {"arcsec", "times"} <= settings.get("field", {}).keys():
+    field = settings.get("field", {})
+    if {"arcsec", "times"} <= field.keys():
         raise GalaxAlignError(f"'{where}.field' has arcsec and times: leave one of them out")
-    if settings.get("field", {}).get("smallest", 0) > settings.get("field", {}).get("largest", math.inf):
+    if field.get("smallest", 0) > field.get("largest", math.inf):
         raise GalaxAlignError(f"'{where}.field.smallest' is above {where}.field.largest: exchange them")
-    if "times" in settings.get("field", {}) and "size" not in columns:
+    if "times" in field and "size" not in columns:
         raise GalaxAlignError(
             f"'{where}.field.times' needs the column of sizes: name it in columns.size, or give arcsec"
         )

@@ -23,14 +23,14 @@ from galaxalign.logs import progress
 
 logger = logging.getLogger(__name__)
 
-_COLUMNS = ["tile", "band", "named", "header", "ra", "dec", "radius", "problem"]
+_COLUMNS = ["tile", "band", "planes", "header", "ra", "dec", "radius", "problem"]
 
 
 def write_tile_index(*, pattern: str, bands: Sequence[str], layout: Layout, index: Path) -> None:
     """Read the header of every tile once, and write where each lies: a parquet file with a row a file, or
     a band where a file has an extension a band.
 
-    Columns: tile (locator), band, named (of a cube, the names in its BANDS header), header (its WCS), ra, dec and
+    Columns: tile (locator), band, planes (of a cube, the names in its BANDS header), header (its WCS), ra, dec and
     radius of a circle that holds it (degrees), and problem, empty where the file will do.
 
     Parameters
@@ -187,14 +187,14 @@ class _Tile:
 
     locator: str
     headers: dict[str, str]
-    named: str
+    planes: str
     centre: Numbers
     radius: float
 
     def bands(self, wanted: Sequence[str]) -> set[str]:
         """Bands that it has; a cube that does not name its planes is taken to have those wanted."""
         if "" in self.headers:
-            return set(self.named.split() or wanted)
+            return set(self.planes.split() or wanted)
         return set(self.headers)
 
 
@@ -205,8 +205,8 @@ def _tiles(index: pd.DataFrame) -> list[_Tile]:
         apart = np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(centres - centres[0], axis=-1) / 2, 0, 1)))
         headers = dict(zip(files["band"], files["header"], strict=True))
         radius = float((apart + files["radius"].to_numpy()).max())
-        named = str(files["named"].iloc[0])
-        tiles.append(_Tile(locator=str(locator), headers=headers, named=named, centre=centres[0], radius=radius))
+        planes = str(files["planes"].iloc[0])
+        tiles.append(_Tile(locator=str(locator), headers=headers, planes=planes, centre=centres[0], radius=radius))
     return tiles
 
 

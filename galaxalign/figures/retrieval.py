@@ -95,7 +95,9 @@ def _queries(
     # A galaxy alone in its class has nothing to find; a symbol or text finds it.
     several, present = np.flatnonzero(counts > 1), np.flatnonzero(counts)
     classes = several if len(several) else present
-    chosen = classes[np.unique(np.linspace(0, max(0, len(classes) - 1), QUERIES).round().astype(int))[: len(classes)]]
+    if not len(classes):
+        return []
+    chosen = classes[np.unique(np.linspace(0, len(classes) - 1, QUERIES).round().astype(int))]
     generator = np.random.default_rng(seed)
     queries = []
     for index in chosen if len(several) else ():

@@ -1,7 +1,9 @@
 """What a run may ask for besides its two stages."""
 
 import math
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,7 +19,7 @@ from galaxalign.align.classification import class_scores
 from galaxalign.align.fitting import fit_head, fitted_head
 from galaxalign.align.inference import embed_all
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import read_inputs
+from galaxalign.align.stages import is_made, read_inputs
 from galaxalign.align.validation import galaxy_batches
 from galaxalign.errors import GalaxAlignError
 from galaxalign.settings import first_stage
@@ -145,7 +147,6 @@ def test_a_symbol_tower_of_its_own_is_interpolated_from_the_image_tower(inputs, 
     hot = {name: {"learning_rate": {"tower": 0.1, "new": 0.1}} for name in ("shared", "symbol")}
     chosen = recipe(stages=hot, interpolate=[0.0])
     model = load_checkpoint(train(inputs, tmp_path, chosen)).model
-    torch.manual_seed(chosen.seed + 1)
     for name, value in model.symbol.named_parameters():
         assert torch.equal(value, model.image.get_parameter(name)), name
 
@@ -179,3 +180,20 @@ def test_a_learned_scale_stays_within_its_bounds(inputs, tmp_path):
     hot = {"shared": {"learning_rate": {"tower": 0.0, "new": 50.0}}, "symbol": {"epochs": 0}}
     path = train_shared(inputs, tmp_path, recipe(stages=hot, temperature={"start": 0.011}, epoch_size=32))
     assert 0 <= load_checkpoint(path).model.logit_scale.item() <= math.log(100) + 1e-6
+
+
+def test_a_model_is_made_until_what_it_is_made_from_changes(inputs, tmp_path):
+    weights = tmp_path / "tower.pt"
+    weights.touch()
+    chosen, origin = recipe(), source(inputs)
+    assert not is_made(tmp_path / "shared.pt", origin, chosen)
+    model = train_shared(inputs, tmp_path, chosen)
+    assert is_made(model, origin, chosen)
+    assert not is_made(model, origin, recipe(dropout=0.5))
+    assert not is_made(model, replace(origin, code="other"), chosen)
+    assert not is_made(model, replace(origin, dataset="other"), chosen)
+    # A file of weights counts as an input, and one that is newer is another.
+    named = replace(chosen, backbone=replace(chosen.backbone, pretrained=str(weights)))
+    assert origin.files(named) == [*origin.files(chosen), weights]
+    os.utime(model, ns=(0, inputs[0].stat().st_mtime_ns - 1))
+    assert not is_made(model, origin, chosen)

@@ -1,4 +1,4 @@
-"""What a sweep adds to the workflow, by dry-runs."""
+"""What sweeps and files of weights add to the workflow, by dry-runs."""
 
 import re
 
@@ -25,3 +25,15 @@ def test_members_are_trained_and_compared_only_where_there_is_a_sweep(workflow, 
     assert jobs["align_symbol"] == jobs["embeddings"] == 3 + members
     assert jobs["metrics"] == 3
     assert jobs.get("sweep", 0) == jobs.get("figure_few_labels", 0) == bool(members)
+
+
+def test_a_file_of_weights_is_what_stage_1_is_made_from(workflow, tmp_path):
+    weights = tmp_path / "tower.pt"
+    weights.touch()
+    backbone = {"name": "timm/test_efficientnet", "pretrained": str(weights), "size": 32}
+    overlay = write_overlay(tmp_path / "overlay.yaml", {"runs": {"mine": {"backbone": backbone}}})
+    target = "results/simulated/mine/shared.pt"
+    done = snakemake(workflow("weights"), "-n", target, "--configfile", "config/config.yaml", str(overlay))
+    assert done.returncode == 0, done.stdout[-3000:]
+    (inputs,) = re.findall(r"^rule align_shared:\n +input: (.*)$", done.stdout, re.MULTILINE)
+    assert str(weights) in inputs
