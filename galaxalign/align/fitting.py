@@ -35,13 +35,15 @@ def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> He
     by_symbol = text_prototypes(symbols, prompts.symbol_classes, prompts.classes)
     by_text = text_prototypes(embed_texts(towers, prompts.texts), prompts.text_classes, prompts.classes)
     prototypes = towers.scale.item() * (recipe.fusion * by_text + (1 - recipe.fusion) * by_symbol)
-    kept = Head.of(prototypes, np.zeros(prompts.classes))
+    # A class's symbols are alternatives: as many of them as there are add to its score by text and their mean.
+    alternatives = (1 - recipe.fusion) * np.log(np.bincount(prompts.symbol_classes, minlength=prompts.classes))
+    kept = Head.of(prototypes, alternatives)
     known = (material.train.labels >= 0).nonzero().flatten()
     if len(known) and len(material.validation):
         order = torch.randperm(len(known), generator=torch.Generator().manual_seed(recipe.seed))
         used = known[order[:MOST_FITTED].sort().values]
         embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
-        fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes))
+        fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes, alternatives))
         judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
         labels, scores = material.validation.labels.numpy(), []
         for head in (kept, fitted):
@@ -54,12 +56,15 @@ def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> He
 
 
 def fit_head(
-    embeddings: NDArray[np.floating], labels: NDArray[np.integer], prototypes: NDArray[np.floating]
+    embeddings: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    prototypes: NDArray[np.floating],
+    offsets: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights and biases that tell labelled galaxies apart and stay near what the prototypes say.
 
     What is least is the mean cross-entropy of softmax(W u + b), a galaxy of a class of n counted 1 / sqrt(n), plus
-    k/2 (|W - P|^2 + |b|^2).  k is 1e-4, and for N < 500 galaxies (500 / N)^2 times as much: few galaxies are
+    k/2 (|W - P|^2 + |b - o|^2).  k is 1e-4, and for N < 500 galaxies (500 / N)^2 times as much: few galaxies are
     remembered by the towers that were trained on them, and are little evidence against the prototypes.  The function is
     convex and has one minimum.  Classes without a galaxy keep their prototypes and are not compared with.
 
@@ -67,18 +72,18 @@ def fit_head(
     ----------
     embeddings : (N, D), unit length.
     labels : (N,) class index.
-    prototypes : P (C, D), such that P u are scores.
+    prototypes, offsets : P (C, D) and o (C,), such that P u + o are scores.
 
     Returns
     -------
     W (C, D) and b (C,).
     """
-    weights, bias = np.array(prototypes, np.float64), np.zeros(len(prototypes))
+    weights, bias = np.array(prototypes, np.float64), np.array(offsets, np.float64)
     present, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(present) < 2:
         return weights, bias
     vectors = np.concatenate([embeddings, np.ones((len(labels), 1))], axis=1, dtype=np.float64)
-    begin = vectors[:, :-1] @ weights[present].T
+    begin = vectors[:, :-1] @ weights[present].T + bias[present]
     share = 1 / np.sqrt(counts[own])
     share /= share.sum()
     rows, strength = np.arange(len(labels)), DRAW * max(1.0, MANY / len(labels)) ** 2
@@ -95,5 +100,5 @@ def fit_head(
     found = minimize(measured, nothing, jac=True, method="L-BFGS-B", options={"maxiter": LARGEST_ITERATIONS})
     change = found.x.reshape(len(present), -1)
     weights[present] += change[:, :-1]
-    bias[present] = change[:, -1]
+    bias[present] += change[:, -1]
     return weights, bias

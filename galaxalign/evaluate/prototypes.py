@@ -3,7 +3,8 @@
 With u, v, w the unit-length embeddings of galaxies, symbols and texts and a = exp(logit_scale):
 
 * the texts of a class are paraphrases: w_c is their mean, made unit length again, the score a u.w_c;
-* the symbols of a class are alternatives: the score is log(mean over them of exp(a u.v));
+* the symbols of a class are alternatives, whose probabilities add: the score is log(sum over them of exp(a u.v)),
+  as in the loss that trained them;
 * fused: b (text score) + (1 - b) (symbol score), which for one symbol a class is a u.(b w_c + (1 - b) v_c).
 
 A model that learned from votes knows answers instead of classes.  It gives each answer a probability among the
@@ -35,7 +36,7 @@ def text_scores(galaxies: Vectors, prototypes: NDArray[np.float64], scale: float
 def symbol_scores(
     galaxies: Vectors, symbols: Vectors, label: NDArray[np.int64], *, classes: int, scale: float
 ) -> Scores:
-    """Log of the mean (N, C) over each class's symbols of exp(a u.v); -inf for a class without symbols.
+    """Log of the sum (N, C) over each class's symbols of exp(a u.v); -inf for a class without symbols.
 
     Parameters
     ----------
@@ -45,8 +46,7 @@ def symbol_scores(
     similarity = scale * galaxies.astype(np.float64) @ symbols.astype(np.float64).T
     scores = np.full((len(galaxies), classes), -np.inf)
     for index in np.unique(label):
-        own = similarity[:, label == index]
-        scores[:, index] = logsumexp(own, axis=1) - np.log(own.shape[1])
+        scores[:, index] = logsumexp(similarity[:, label == index], axis=1)
     return scores
 
 

@@ -241,19 +241,25 @@ class LivingSymbols:
         apart = column("fringe") * torch.tensor([0.5, 0.0, -0.5], device=device)[:, None, None]
         angle = column("fringe_angle")
         flux = _smoothed(flux, width, apart * torch.cos(angle), apart * torch.sin(angle))
-        flux = flux * (_linear(column("peak"), depth) / self._peak(flux))
+        # Whatever is measured of a galaxy is what it shows above the sky.
+        sky = colours("sky")
+        level = sky.mean(1, keepdim=True)
+        dark = _linear(level, depth)
+        peak, half = (_linear(level + share * column("peak"), depth) - dark for share in (1.0, 0.5))
+        flux = flux * (peak / self._peak(flux))
         noise = _grainy(flux.shape, column("grain"), generator)
         # The galaxy's own photons: their noise is `mottle` where it is half as bright as its peak.
-        half = _linear(0.5 * column("peak"), depth)
         flux = flux + UNSMOOTHED * column("mottle") * (half * flux.clamp_min(0)).sqrt() * noise
         # The sky's noise counts where there is little light and the galaxy's where there is much: one draw serves both.
-        sky = colours("sky")
-        slope = torch.sinh(depth) / (depth * torch.cosh(sky.mean(1, keepdim=True) * depth))
-        flux = flux + _linear(sky, depth) + colours("noise") * _mixed(noise, column("shared_noise")) / slope
+        # The stretch shows more light as steeply as its slope says, another colour as strongly as that light is shown.
+        rough = colours("noise") * _mixed(noise, column("shared_noise"))
+        light = rough.mean(1, keepdim=True)
+        slope = torch.sinh(depth) / (depth * torch.cosh(level * depth))
+        shown = _stretch(dark, depth)
+        flux = flux + (sky + rough - light) / shown + light / slope
         flux = flux[..., EDGE:-EDGE, EDGE:-EDGE]
-        intensity = flux.mean(1, keepdim=True).clamp_min(1e-6)
-        shown = flux * (torch.asinh(intensity * torch.sinh(depth)) / (depth * intensity))
-        return (255 * shown).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        values = 255 * flux * _stretch(flux.mean(1, keepdim=True), depth)
+        return values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
     def _peak(self, flux: Tensor) -> Tensor:
         """Brightness (N, 1, 1, 1) of the brightest place in the middle."""
@@ -282,6 +288,12 @@ def _chance(generator: torch.Generator) -> np.random.Generator:
 def _linear(shown: Tensor, depth: Tensor) -> Tensor:
     """Flux that the stretch shows as bright as `shown`."""
     return torch.sinh(shown * depth) / torch.sinh(depth)
+
+
+def _stretch(intensity: Tensor, depth: Tensor) -> Tensor:
+    """What light of so much intensity, the mean of the colours, is multiplied by to be shown."""
+    intensity = intensity.clamp_min(1e-6)
+    return torch.asinh(intensity * torch.sinh(depth)) / (depth * intensity)
 
 
 def _kind(shape: Geometry) -> str:

@@ -44,6 +44,8 @@ DEPTH = 4.5
 BORDER = 0.12
 # Pixels over which colours are smoothed to see how they vary within that.
 SMOOTH = 3.0
+# Widths of sources that are believed, pixels: single hot pixels are sharper.
+NARROWEST, WIDEST = 0.9, 15.0
 # Light above so many standard deviations of the smoothed sky belongs to a source.
 DETECTION = 4.0
 
@@ -276,7 +278,7 @@ def _neighbours(bright: Picture, smooth: Picture, galaxy: Mask, spread: float) -
     return {
         "neighbours": float(len(peaks)),
         "neighbour_peak": max(peaks, default=float("nan")),
-        "psf": min((w for w in widths if 1.2 < w < 15), default=float("nan")),
+        "psf": min((w for w in widths if NARROWEST < w < WIDEST), default=float("nan")),
     }
 
 

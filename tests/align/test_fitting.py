@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from galaxalign.align.fitting import DRAW, MANY, fit_head
 
 CLASSES, WIDTH = 3, 6
+OFFSETS = np.array([0.0, 0.3, 0.7])
 
 
 def galaxies(counts, seed=0):
@@ -23,7 +24,7 @@ def prototypes():
 
 def test_around_nothing_it_is_a_regularised_logistic_regression():
     vectors, labels = galaxies([40, 25, 8])
-    weights, bias = fit_head(vectors, labels, np.zeros((CLASSES, WIDTH)))
+    weights, bias = fit_head(vectors, labels, np.zeros((CLASSES, WIDTH)), np.zeros(CLASSES))
     # The bias is drawn as weights are: one of a column of ones.
     columns = np.concatenate([vectors, np.ones((len(labels), 1))], axis=1)
     strength = DRAW * (MANY / len(labels)) ** 2
@@ -38,22 +39,22 @@ def test_around_nothing_it_is_a_regularised_logistic_regression():
 
 @pytest.mark.parametrize("counts", [[0, 0, 0], [4, 0, 0]])
 def test_nothing_to_tell_apart_leaves_the_prototypes(counts):
-    weights, bias = fit_head(*galaxies(counts), prototypes())
+    weights, bias = fit_head(*galaxies(counts), prototypes(), OFFSETS)
     assert np.array_equal(weights, prototypes())
-    assert not bias.any()
+    assert np.array_equal(bias, OFFSETS)
 
 
 def test_a_class_without_galaxies_keeps_its_prototype():
     vectors, labels = galaxies([60, 0, 60])
-    weights, bias = fit_head(vectors, labels, prototypes())
+    weights, bias = fit_head(vectors, labels, prototypes(), OFFSETS)
     assert np.array_equal(weights[1], prototypes()[1])
-    assert bias[1] == 0
+    assert bias[1] == OFFSETS[1]
     assert np.abs(weights[[0, 2]] - prototypes()[[0, 2]]).max() > 0.1
 
 
 def test_many_galaxies_move_what_few_do_not():
     def moved(count):
-        return np.abs(fit_head(*galaxies([count] * CLASSES), prototypes())[0] - prototypes()).max()
+        return np.abs(fit_head(*galaxies([count] * CLASSES), prototypes(), OFFSETS)[0] - prototypes()).max()
 
     assert 5 * moved(3) < moved(300)
 
@@ -61,7 +62,19 @@ def test_many_galaxies_move_what_few_do_not():
 def test_many_galaxies_are_told_apart_better_than_by_wrong_prototypes():
     vectors, labels = galaxies([300] * CLASSES)
     seen, new = np.arange(len(labels)) % 2 == 0, np.arange(len(labels)) % 2 == 1
-    weights, bias = fit_head(vectors[seen], labels[seen], prototypes())
+    weights, bias = fit_head(vectors[seen], labels[seen], prototypes(), OFFSETS)
     before = ((vectors[new] @ prototypes().T).argmax(1) == labels[new]).mean()
     after = ((vectors[new] @ weights.T + bias).argmax(1) == labels[new]).mean()
     assert after > before + 0.2
+
+
+def test_offsets_are_what_the_bias_begins_at_and_is_drawn_to():
+    vectors, labels = galaxies([40, 25, 8])
+    at_zero = fit_head(vectors, labels, prototypes(), np.zeros(CLASSES))
+    far = 50.0
+    weights, bias = fit_head(vectors, labels, prototypes(), np.full(CLASSES, far))
+    # The same offset of every class changes no probability.
+    assert np.allclose(bias - far, at_zero[1], atol=1e-6)
+    assert np.allclose(weights, at_zero[0], atol=1e-6)
+    shifted = fit_head(vectors, labels, prototypes(), OFFSETS)[1]
+    assert np.abs(shifted - at_zero[1]).max() > 1e-3

@@ -4,7 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import logsumexp
 
+from galaxalign.align.losses import class_contrast
 from galaxalign.evaluate.prototypes import (
     among_answers,
     class_scores_by_answers,
@@ -31,18 +34,22 @@ def test_texts_are_averaged_and_made_unit_length():
     np.testing.assert_allclose(prototypes, [[math.sqrt(0.5)] * 2, [0, 1]])
 
 
-def test_the_score_of_several_symbols_is_the_log_of_their_mean_exponential():
+def test_the_score_of_several_symbols_is_the_log_of_the_sum_of_their_exponentials():
     galaxy = np.array([[1, 0]], dtype=np.float32)
     symbols = np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)
     scores = symbol_scores(galaxy, symbols, np.array([0, 0, 1]), classes=2, scale=3.0)
-    np.testing.assert_allclose(scores, [[math.log((math.exp(3) + 1) / 2), -3.0]])
+    np.testing.assert_allclose(scores, [[math.log(math.exp(3) + 1), -3.0]])
 
 
-def test_equal_symbols_count_once(vectors):
+def test_a_class_is_as_likely_by_symbol_as_the_loss_that_trained_it_says(vectors):
     galaxies, symbols, _ = vectors
-    once = symbol_scores(galaxies, symbols, np.arange(3), classes=3, scale=20.0)
-    thrice = symbol_scores(galaxies, np.repeat(symbols, 3, 0), np.repeat(np.arange(3), 3), classes=3, scale=20.0)
-    np.testing.assert_allclose(once, thrice)
+    label = np.array([0, 1, 1])
+    scores = symbol_scores(galaxies, symbols, label, classes=2, scale=20.0)
+    chance = np.exp(scores[:, 1] - logsumexp(scores, axis=1))
+    shown, own, scale = torch.tensor(symbols), torch.tensor(label), torch.tensor(20.0)
+    each = [class_contrast(torch.tensor(galaxy[None]), shown, torch.tensor([1]), own, scale) for galaxy in galaxies]
+    # Half of the loss is that of the symbols, which find the one galaxy for sure.
+    np.testing.assert_allclose(chance, np.exp(-2 * torch.stack(each).numpy()), rtol=1e-4)
 
 
 @pytest.mark.parametrize("fusion", [0.0, 0.3, 1.0])

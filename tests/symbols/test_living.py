@@ -70,6 +70,27 @@ def test_rendered_galaxies_look_like_the_surveys(living, look):
         assert np.median([one[name] for one in found]) == pytest.approx(middle, abs=near), name
 
 
+@pytest.mark.parametrize(("sky", "peak"), [(0.0, 0.5), (0.1, 0.5), (0.3, 0.4), (0.6, 0.3)])
+def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
+    known = {"peak": peak, "radius": 17.0, "core_red": 0.0, "core_blue": 0.0, "outer_red": 0.0, "outer_blue": 0.0}
+    known |= {"mottle": 0.02, "neighbours": 0.0, "fringe": 0.0, "grain": 0.8, "shared_noise": 0.8, "axis_ratio": 0.7}
+    known |= {f"{what}_{c}": value for what, value in (("sky", sky), ("noise", 0.02)) for c in ("red", "green", "blue")}
+    quantiles = {
+        name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
+    }
+    uncorrelated = tuple(map(tuple, np.eye(len(QUANTITIES))))
+    survey = SurveyLook(side=SIZE, pictures=48, quantiles=quantiles, correlation=uncorrelated)
+    found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
+    seen = {name: float(np.median([one[name] for one in found])) for name in QUANTITIES}
+    assert seen["peak"] == pytest.approx(peak, rel=0.08)
+    assert seen["radius"] == pytest.approx(17.0, rel=0.2)
+    assert seen["sky_green"] == pytest.approx(sky, abs=0.015)
+    # Black is cut off: only a sky that is above it shows its noise whole.
+    if sky:
+        assert seen["noise_green"] == pytest.approx(0.02, rel=0.2)
+        assert seen["shared_noise"] == pytest.approx(0.8, abs=0.08)
+
+
 def test_without_a_look_pictures_are_more_various(sheet, living):
     spread = [
         np.std([measure(picture)["sky_green"] for picture in drawn(source, ELLIPTICAL)])

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.matching import (
+    DEPTH,
     LEVELS,
     QUANTITIES,
     SurveyLook,
@@ -84,6 +85,20 @@ def test_neighbours_are_counted_and_the_sharpest_tells_the_psf():
     # The stretch that is undone sharpens: a star of a linear picture seems narrower than it is.
     assert 1.5 < beside["psf"] < 2.3548 * 1.5 + 0.5
     assert beside["radius"] == pytest.approx(alone["radius"], rel=0.1)
+
+
+@pytest.mark.parametrize("fwhm", [1.05, 1.5, 2.5, 4.0])
+def test_the_psf_of_stars_is_theirs_as_sharp_as_it_may_be(fwhm):
+    # Shown by the stretch that the measurement undoes.
+    light = blob(47.5, 47.5, 8.0) + blob(12.0, 80.0, fwhm / 2.3548)
+    shown = np.arcsinh(0.3 * light * np.sinh(DEPTH)) / DEPTH
+    assert measure(picture(shown, noise=0.004))["psf"] == pytest.approx(fwhm, rel=0.06)
+
+
+def test_hot_pixels_are_no_stars():
+    light = GALAXY.copy()
+    light[12, 80] += 0.5
+    assert np.isnan(measure(picture(light))["psf"])
 
 
 def test_a_look_keeps_distributions_and_what_goes_with_what():
