@@ -195,7 +195,7 @@ def section(dataset: str) -> Iterator[str]:
     yield from recall_table(runs)
     gains = list(paired_gains(dataset, runs))
     if gains:
-        yield "\nGain in macro-F1, paired by galaxy and seed, 95 % bootstrap interval:\n"
+        yield "\nGain in macro-F1, paired by galaxy and seed, with its 95 % interval over galaxies and seeds:\n"
         yield from gains
     yield from few_labels(dataset)
     yield f"\n{TIMES}\n"

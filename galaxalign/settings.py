@@ -16,12 +16,16 @@ import yaml
 
 from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.symbols.library import SYMBOLS
 from galaxalign.symbols.sheet import read_sheet
 
 Settings = dict[str, Any]
 
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schema.yaml")
 SHEETS = Path("config/morphology")
+
+# Queries are words, in which a dollar is a dollar.
+VERBATIM = ("similar.galaxies", "similar.texts")
 
 # What YAML calls the types of a JSON schema.
 YAML = {"object": "map", "array": "list"}
@@ -105,10 +109,22 @@ def unlabelled_runs(config: Settings) -> list[Settings]:
     found = []
     for run in config["active"]["runs"]:
         recipe = recipe_settings(config, run)
-        labels, epochs = recipe["labels_per_class"], sum(stage["epochs"] for stage in recipe["stages"].values())
-        if run not in swept and (labels == 0 or epochs == 0):
+        if run not in swept and not any(_sees_labels(config, one) for one in [run, *_starts(config, run)]):
+            labels = recipe["labels_per_class"]
             found.append({"run": run, "labels": labels, "seed": recipe["seed"], "name": run, "over": "none"})
     return found
+
+
+def _sees_labels(config: Settings, run: str) -> bool:
+    """Whether the training of a run itself uses labels."""
+    recipe = recipe_settings(config, run)
+    return recipe["labels_per_class"] != 0 and any(stage["epochs"] for stage in recipe["stages"].values())
+
+
+def _starts(config: Settings, run: str) -> Iterator[str]:
+    """The run that a run starts from, the one that this starts from, and so on."""
+    while (run := recipe_settings(config, run)["start"]) != "none":
+        yield run
 
 
 def unrolled(config: Settings) -> Settings:
@@ -140,13 +156,15 @@ def unrolled(config: Settings) -> Settings:
 
 
 def expand(value: Any, key: str = "config") -> Any:
-    """`value` with the environment variables in its strings replaced.
+    """`value` with the environment variables in its strings replaced, but for those of the keys VERBATIM.
 
     Raises
     ------
     GalaxAlignError
         A variable is not set.
     """
+    if key in VERBATIM:
+        return value
     if isinstance(value, Mapping):
         return {name: expand(item, f"{key}.{name}") for name, item in value.items()}
     if isinstance(value, list):
@@ -335,7 +353,9 @@ def _check_classifier(recipe: Settings, where: str) -> None:
 
 
 def _check_start(config: Settings, run: str) -> None:
-    """The run that a run starts from exists, has the same backbone and does not start from it in turn."""
+    """The run that a run starts from exists, has the same backbone, has seen no more labels than it may, and does
+    not start from it in turn.
+    """
     passed = [run]
     while (start := recipe_settings(config, passed[-1])["start"]) != "none":
         key = f"runs.{passed[-1]}.start"
@@ -346,6 +366,13 @@ def _check_start(config: Settings, run: str) -> None:
         if recipe_settings(config, start)["backbone"] != recipe_settings(config, passed[-1])["backbone"]:
             raise GalaxAlignError(f"'{key}' is {start!r}, which has another backbone: give both runs the same")
         passed.append(start)
+    labels = recipe_settings(config, run)["labels_per_class"]
+    for start in passed[1:]:
+        if labels != "all" and _sees_labels(config, start):
+            raise GalaxAlignError(
+                f"'runs.{run}' has labels_per_class: {labels}, but starts from {start!r}, which is trained with labels "
+                "of its own: give that one labels_per_class: 0, or this one all"
+            )
 
 
 def _check_names(config: Settings) -> None:
@@ -386,3 +413,5 @@ def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:
     for name in config["predictions"]["datasets"]:
         yield "predictions.datasets", name, datasets
     yield "similar.dataset", config["similar"]["dataset"], datasets
+    for name in config["similar"]["symbols"]:
+        yield "similar.symbols", name, list(SYMBOLS)

@@ -86,6 +86,12 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ("datasets/simulated/morphology", "galaxy11", "did you mean 'galaxy10'?"),
         ("active/datasets", ["simulatd"], "'active.datasets' is 'simulatd': did you mean 'simulated'?"),
         ("active/runs", ["galaxaling"], "did you mean 'galaxalign'?"),
+        ("similar/symbols", ["mergr"], "'similar.symbols' is 'mergr': did you mean 'merger'?"),
+        (
+            "runs/bad",
+            {"start": "galaxalign", "labels_per_class": 10},
+            "starts from 'galaxalign', which is trained with",
+        ),
         ("figures/run", "other", "'figures.run' is 'other'"),
         ("predictions/model", "results/simulated/galaxaling/model.pt", "'predictions.model' is"),
         ("similar/model", "model.pt", "no data set and run that make it"),
@@ -155,6 +161,20 @@ def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
     assert expand({"path": ["$SKY/a.csv"], "n": 3}) == {"path": ["/sky/a.csv"], "n": 3}
     with pytest.raises(GalaxAlignError, match=r"path: '\$NO_SUCH_SKY/a' names an environment variable"):
         expand({"path": "$NO_SUCH_SKY/a"})
+
+
+def test_a_dollar_in_a_query_is_a_dollar(config, monkeypatch):
+    monkeypatch.setenv("SKY", "/sky")
+    config["similar"] |= {"galaxies": ["$SKY"], "texts": ["a $5 galaxy"]}
+    asked = check(config, SCHEMA)["similar"]
+    assert (asked["galaxies"], asked["texts"]) == (["$SKY"], ["a $5 galaxy"])
+
+
+def test_labels_that_a_start_saw_count(config):
+    untrained = {"start": "galaxalign", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}
+    config["runs"] |= {"copy": untrained, "rendered": untrained | {"start": "living"}}
+    config["active"]["runs"] = ["frozen", "galaxalign", "copy", "living", "rendered"]
+    assert [run["name"] for run in unlabelled_runs(check(config, SCHEMA))] == ["frozen", "living", "rendered"]
 
 
 SWEEP = {

@@ -50,6 +50,7 @@ def bootstrap(
     *,
     resamples: int,
     seed: int,
+    centre: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The 2.5th and 97.5th percentile of statistics over resampled galaxies, (M,) each.
 
@@ -61,8 +62,12 @@ def bootstrap(
     ----------
     statistic : takes rows (B, N) of resampled galaxies, class by class; returns values (B, M).
     labels : (N,) true class of each galaxy.
+    centre : (M,) what the mean of the resamples is moved to, for statistics that resampling itself changes; None moves
+        nothing.
     """
     values = np.concatenate([statistic(rows) for rows in _resampled(labels, resamples, seed)])
+    if centre is not None:
+        values += centre - values.mean(0)
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
     return low, high
 

@@ -45,7 +45,8 @@ def probe(
     """
     if len(np.unique(label[train])) < 2:
         raise GalaxAlignError(
-            "the linear probe has fewer than two classes of training galaxies: raise data.split.fractions.train"
+            "the linear probe has fewer than two classes of training galaxies: raise the run's labels_per_class, or "
+            "data.split.fractions.train"
         )
     if len(strengths) == 1:
         best = strengths[0]

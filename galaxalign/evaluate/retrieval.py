@@ -18,6 +18,11 @@ from galaxalign.evaluate.intervals import Estimate, bootstrap
 
 # Queries compared with the whole gallery at once.
 BLOCK = 512
+# A resample keeps as many copies as there are galaxies: so many of the nearest, times the ranks that are looked at and
+# some more, fill those ranks but for once in 10^9 times.
+ENOUGH, SPARE = 2, 20
+# Galaxies of a class of which one can find another.
+LEAST_ALIKE = 2
 
 Vectors = NDArray[np.float32] | NDArray[np.float64]
 
@@ -75,28 +80,45 @@ def retrieve_by_galaxy(
 ) -> dict[str, Estimate]:
     """P@k and mAP@k where each galaxy looks for its class among the others.
 
-    The bootstrap resamples queries and leaves the gallery as it is; n is the number of queries.
+    The bootstrap resamples galaxies as queries and gallery at once, since each is both: one drawn twice asks twice and
+    takes two ranks, though not those of its own query.  Resampled galleries lack a third of the galaxies, so that
+    what is near is further away: the interval is moved by as much as their mean differs from what was measured.
+    n is the number of queries.
 
     Parameters
     ----------
     embedding, label : (N, D), unit length, and (N,) classes of the judged galaxies.
     """
-    relevant = np.bincount(label)[label] - 1
-    asked = np.flatnonzero(relevant > 0)
-    if len(asked) == 0:
+    present, count = np.unique(label, return_counts=True)
+    if len(label) == 0 or count.max() < LEAST_ALIKE:
         return {}
-    rows, _ = nearest(embedding[asked], embedding, max(top_k), own=asked)
-    classes = label[asked]
-    values = _measures(label[rows] == classes[:, None], relevant[asked], top_k)
-    sizes = np.unique(classes, return_counts=True)[1]
-    starts = np.cumsum(sizes) - sizes
+    members = label == present[:, None]
+    alike, depth = members.T @ count, max(top_k)
+    rows, _ = nearest(embedding, embedding, ENOUGH * depth + SPARE, own=np.arange(len(label)))
+    hits = label[rows] == label[:, None]
+
+    def of_copies(copies: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What is measured, (2 K,), where each galaxy is there so many times, (N,)."""
+        places = copies[rows]
+        found = places.sum(1)
+        ranks = (np.cumsum(found) - found)[:, None] + np.arange(depth)
+        filled = np.arange(depth) < found[:, None]
+        taken = np.append(np.repeat(hits.ravel(), places.ravel()), False)
+        shown = taken[np.where(filled, ranks, -1)]
+        relevant = alike - copies
+        asks = np.where(relevant > 0, copies, 0)
+        asked = members @ asks
+        sums = members @ (asks[:, None] * _measures(shown, relevant.clip(1), top_k))
+        # Where none of a class finds another it is left out.
+        return np.asarray((sums[asked > 0] / asked[asked > 0, None]).mean(0))
 
     def resampled(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-        # Resampled rows come class by class, so that the classes are runs of known length.
-        return np.asarray(np.mean(np.add.reduceat(values[drawn], starts, axis=1) / sizes[:, None], axis=1))
+        copies = [np.bincount(one, minlength=len(label)) for one in drawn]
+        return np.stack([of_copies(one) if (alike > one)[one > 0].any() else value for one in copies])
 
-    interval = bootstrap(resampled, classes, resamples=resamples, seed=seed)
-    return _estimates(top_k, macro_mean(values, classes), interval, len(asked))
+    value = of_copies(np.ones(len(label), np.int64))
+    low, high = bootstrap(resampled, label, resamples=resamples, seed=seed, centre=value)
+    return _estimates(top_k, value, (low.clip(0, 1), high.clip(0, 1)), int(count[count >= LEAST_ALIKE].sum()))
 
 
 def retrieve_by_prompt(

@@ -28,7 +28,7 @@ COLUMNS = [
     *("macro_f1", "macro_f1_sd", "macro_f1_weakest", "macro_f1_best"),
     *("over", "gain", "gain_low", "gain_high"),
 ]
-# A bootstrap over seeds needs seeds to draw from.
+# One seed tells nothing of how far seeds differ.
 LEAST_SEEDS = 2
 
 
@@ -92,17 +92,17 @@ def gain(
 ) -> Estimate:
     """Macro-F1 of one run minus that of another, mean over seeds, in points, with its 95 % interval.
 
-    The interval is that of a hierarchical bootstrap: each resample draws seeds with replacement, and
-    galaxies with replacement within their true class, the same for both runs and all seeds.  Few seeds tell
-    little of their spread, so that with two or three the interval is somewhat too narrow.
+    The interval holds both that other galaxies might have been judged and that other seeds might have been drawn: each
+    resample draws galaxies with replacement within their true class, the same for both runs and all seeds, and adds
+    to their mean gain what the mean of S seeds errs by, s t / sqrt(S), with s the standard deviation of the gains
+    from seed to seed and t drawn from Student's distribution of S - 1 degrees of freedom.  Where galaxies tell
+    nothing it is Student's interval of the mean, which with two seeds is 6.4 times as wide as with five.
 
     Parameters
     ----------
     truth : (N,) class index of each galaxy.
     ours, theirs : (S, N) class index that each run gives with each seed, seeds and galaxies in one order.
     """
-    generator = np.random.default_rng([seed, 1])
-    shares = np.full(len(ours), 1 / len(ours))
 
     def differences(rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of each resample and seed, (B, S)."""
@@ -112,14 +112,17 @@ def gain(
         difference: NDArray[np.float64] = 100 * (mine - other)
         return difference
 
+    generator, seeds = np.random.default_rng([seed, 1]), len(ours)
+    measured = differences(np.arange(len(truth))[None])[0]
+    error = measured.std(ddof=1) / math.sqrt(seeds)
+
     def resampled(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        drawn = generator.multinomial(len(ours), shares, size=len(rows)) / len(ours)
-        total: NDArray[np.float64] = (drawn * differences(rows)).sum(1, keepdims=True)
+        other_seeds = error * generator.standard_t(seeds - 1, size=(len(rows), 1))
+        total: NDArray[np.float64] = differences(rows).mean(1, keepdims=True) + other_seeds
         return total
 
     low, high = bootstrap(resampled, truth, resamples=resamples, seed=seed)
-    value = differences(np.arange(len(truth))[None]).mean()
-    return Estimate(float(value), float(low[0]), float(high[0]), len(truth))
+    return Estimate(float(measured.mean()), float(low[0]), float(high[0]), len(truth))
 
 
 def seeds_table(members: Sequence[SweptRun], judged: Sequence[Judged]) -> pd.DataFrame:

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from galaxalign.figures.style import MEDIUM, PAGE, SMALL, styled, wrap
+from galaxalign.figures.style import CLOSE, MEDIUM, PAGE, SMALL, shorten, styled, wrap
 
 ACROSS = 3
-# Inches: between panels, for a title, the largest panel, the longest name, a letter of a name, and an axis label.
-SPACE, TITLE, LARGEST, LONGEST, LETTER, AXIS = 0.08, 0.28, 3.4, 1.05, 0.044, 0.22
+# Inches: between panels, for a title, the largest panel, the longest name, a letter and a line of it, an axis label.
+SPACE, TITLE, LARGEST, LONGEST, LETTER, LINE, AXIS = 0.08, 0.28, 3.4, 1.05, 0.044, 0.115, 0.25
 # Above this share a cell is dark enough for white numbers.
 DARK = 0.55
 
@@ -25,10 +25,14 @@ def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
     runs : their metrics.
     """
     across, names = min(ACROSS, len(runs)), runs[0]["names"]
-    down = -(-len(runs) // across)
     words = [wrap(name, LONGEST, SMALL) for name in names]
     room = AXIS + LETTER * max(len(line) for word in words for line in word.split("\n"))
-    side = min((PAGE - room) / across - SPACE, LARGEST)
+    # Names of more lines need higher rows, hence larger panels.
+    needed = len(names) * LINE * max(word.count("\n") + 1 for word in words)
+    while across > 1 and (PAGE - room) / across - SPACE < needed:
+        across -= 1
+    down = -(-len(runs) // across)
+    side = min((PAGE - room) / across - SPACE, max(LARGEST, needed))
     width = room + across * (side + SPACE)
     height = down * (side + TITLE) + room
     figure = Figure(figsize=(width, height))
@@ -36,18 +40,19 @@ def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
         row, column = divmod(place, across)
         x, y = room + column * (side + SPACE), room + (down - 1 - row) * (side + TITLE)
         panel = figure.add_axes((x / width, y / height, side / width, side / height))
-        _matrix(panel, metrics)
-        panel.set_yticks(range(len(names)), words if column == 0 else [""] * len(names), fontsize=SMALL)
+        _matrix(panel, metrics, side)
+        text = {"fontsize": SMALL, "linespacing": CLOSE}
+        panel.set_yticks(range(len(names)), words if column == 0 else [""] * len(names), **text)
         # The lowest panel of each column carries the names.
         lowest = place + across >= len(runs)
-        panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), fontsize=SMALL)
+        panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), **text)
         panel.tick_params(axis="x", rotation=90)
     figure.text((room + width) / 2 / width, 0.04 / height, "Predicted class", ha="center", va="bottom")
     figure.text(*(0.04 / width, (room + height) / 2 / height, "True class"), ha="left", va="center", rotation=90)
     return figure
 
 
-def _matrix(panel: Axes, metrics: dict[str, Any]) -> None:
+def _matrix(panel: Axes, metrics: dict[str, Any], side: float) -> None:
     measured = metrics["classification"][metrics["classifier"]]
     counts = np.array(measured["confusion"])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -62,6 +67,7 @@ def _matrix(panel: Axes, metrics: dict[str, Any]) -> None:
             color="white" if share > DARK else "black",
         )
     accuracy = measured["accuracy"]["value"]
-    title = f"{metrics['run']} ({metrics['classifier']}): {100 * accuracy:.1f} %"
-    panel.set_title(title, fontsize=MEDIUM, pad=3)
+    result = f" ({metrics['classifier']}): {100 * accuracy:.1f} %"
+    name = shorten(metrics["run"], side - LETTER * len(result) * MEDIUM / SMALL, MEDIUM)
+    panel.set_title(name + result, fontsize=MEDIUM, pad=3)
     panel.tick_params(length=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from galaxalign.data.store import Store
 from galaxalign.figures.plates import SPACE, inches, name_below, name_row, plate, show
-from galaxalign.figures.style import GREY, MEDIUM, PAGE, SMALL, shorten, styled, wrap
+from galaxalign.figures.style import GREY, MEDIUM, PAGE, SMALL, sentence, shorten, styled, wrap
 
 EXAMPLES = 10
 # Rejected images that are drawn at most; the table has all.
@@ -61,9 +61,7 @@ def reject_plate(store: Store) -> Figure:
     rejected = np.flatnonzero(store.flag != "")
     total = f"{len(rejected)} of {len(store.flag)} images rejected"
     if len(rejected) == 0:
-        figure = Figure(figsize=(PAGE, 0.6))
-        figure.text(0.5, 0.5, f"no image was rejected ({len(store.flag)} read)", ha="center", va="center")
-        return figure
+        return sentence(f"no image was rejected ({len(store.flag)} read)")
     shown = rejected[:REJECTS]
     figure, panels = plate(-(-len(shown) // ACROSS), ACROSS, width=PAGE, top=0.25, below=1.0)
     more = f", the first {len(shown)} shown" if len(shown) < len(rejected) else ""

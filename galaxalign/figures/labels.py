@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from galaxalign.data.labels import FATES, NO_CLASS
-from galaxalign.figures.style import BLUE, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
+from galaxalign.figures.style import BLUE, CLOSE, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
 
-# Inches: room for names, of a row, beside a panel, and of a letter of a name.
-NAMES, ROW, EDGE, LETTER = 1.15, 0.24, 0.2, 0.046
+# Inches: room for names, of a row, beside a panel, of a letter of a name, and the narrowest bars.
+NAMES, ROW, EDGE, LETTER, NARROWEST = 1.15, 0.24, 0.2, 0.046, 2.2
 COLOURS = dict(zip(FATES, (BLUE, SKY, ORANGE, "#D9D9D9", VERMILION), strict=True))
 # Colour is not the only difference.
 HATCHES = dict(zip(FATES, ("", "////", "....", "", "xxxx"), strict=True))
@@ -32,11 +32,11 @@ def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     """
     rows, classes = len(table), len(names)
     conflicts = int(table["conflicts"].sum())
-    words = [wrap(name, NAMES, SMALL, lines=2) for name in [*names, NO_CLASS]]
+    words = [wrap(name, NAMES - 0.12, SMALL, lines=2) for name in [*names, NO_CLASS]]
     longest = LETTER * max(len(line) for word in words for line in word.split("\n"))
     under = longest + 0.4 if conflicts else 0.5
     height = under + ROW * rows + 0.35
-    matrix = ROW * classes if conflicts else 0.0
+    matrix = min(ROW * classes, PAGE - NAMES - NARROWEST - 2 * EDGE) if conflicts else 0.0
     figure = Figure(figsize=(PAGE, height))
     wide = PAGE - NAMES - EDGE - (matrix + EDGE if conflicts else 0)
     bars = figure.add_axes((NAMES / PAGE, under / height, wide / PAGE, ROW * rows / height))
@@ -44,7 +44,9 @@ def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     if conflicts:
         left, bottom = PAGE - matrix - EDGE / 2, under + ROW
         cells = figure.add_axes((left / PAGE, bottom / height, matrix / PAGE, ROW * classes / height))
-        _matrix(cells, table, words[:-1])
+        # Columns may be narrower than two lines.
+        narrow = matrix < ROW * classes
+        _matrix(cells, table, [wrap(name, NAMES - 0.12, SMALL, lines=1) for name in names] if narrow else words[:-1])
         total = int(table["galaxies"].sum())
         cells.set_xlabel(f"Rule that holds too\n({conflicts} of {total} galaxies)", fontsize=MEDIUM)
     return figure
@@ -72,7 +74,7 @@ def _bars(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
         panel.annotate(
             f"{total:.0f}", (total, row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=SMALL
         )
-    panel.set_yticks(rows, words, fontsize=SMALL)
+    panel.set_yticks(rows, words, fontsize=SMALL, linespacing=CLOSE)
     panel.set_ylim(len(table) - 0.5, -0.5)
     panel.set_xlim(0, start.max() * 1.12 + 1)
     panel.tick_params(axis="y", length=0)
@@ -93,7 +95,7 @@ def _bars(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
 def _matrix(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
     """Galaxies of each class (row) for which the rule of another (column) holds too."""
     counts = table[[name for name in table.columns if name.startswith("also ")]].to_numpy(int)[:-1]
-    panel.imshow(counts, cmap="Greys", vmin=0, vmax=counts.max())
+    panel.imshow(counts, cmap="Greys", vmin=0, vmax=counts.max(), aspect="auto")
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = counts[row, column] > DARK * counts.max()
         panel.text(
@@ -105,7 +107,7 @@ def _matrix(panel: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
             fontsize=SMALL,
             color="white" if dark else "black",
         )
-    panel.set_xticks(range(len(words)), words, fontsize=SMALL, rotation=90)
+    panel.set_xticks(range(len(words)), words, fontsize=SMALL, linespacing=CLOSE, rotation=90)
     panel.set_yticks(range(len(words)), [""] * len(words))
     panel.tick_params(length=0)
     panel.set_xticks(np.arange(0.5, len(words) - 1), minor=True)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from galaxalign.data.store import Store
 from galaxalign.figures.plates import frame, name_above, name_below, plate, show
-from galaxalign.figures.style import GREY, MEDIUM, PAGE, WRONG, styled
+from galaxalign.figures.style import GREY, MEDIUM, PAGE, WRONG, sentence, styled
 
 # Pairs in a row; pairs of each kind that are drawn at most.
 ACROSS, PAIRS = 4, 8
@@ -19,9 +19,7 @@ def leak_plate(store: Store, leaks: pd.DataFrame) -> Figure:
     kinds = {by: leaks[leaks["by"] == by][:PAIRS] for by in HEADINGS}
     kinds = {by: pairs for by, pairs in kinds.items() if len(pairs)}
     if not kinds:
-        figure = Figure(figsize=(PAGE, 0.6))
-        figure.text(0.5, 0.5, "no galaxies in different splits", ha="center", va="center")
-        return figure
+        return sentence("no galaxies in different splits")
     rows = {by: -(-len(pairs) // ACROSS) for by, pairs in kinds.items()}
     starts = dict(zip(rows, np.cumsum([0, *rows.values()])[:-1].tolist(), strict=True))
     figure, panels = plate(

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from galaxalign.evaluate.embeddings import Embeddings, Prompts
 from galaxalign.evaluate.prototypes import text_prototypes
 from galaxalign.evaluate.retrieval import nearest
-from galaxalign.figures.style import BLACK, PAGE, SMALL, class_color, class_marker, styled, wrap
+from galaxalign.figures.style import BLACK, PAGE, SMALL, class_color, class_marker, sentence, styled, wrap
 from galaxalign.symbols.drawing import draw
 from galaxalign.symbols.library import SYMBOLS
 
@@ -21,6 +21,8 @@ Pair = tuple[float, float]
 
 # A symbol or text stands in the middle of its nearest galaxies.
 NEIGHBOURS = 10
+# Galaxies that a map can be made of.
+FEWEST = 4
 # Side of the map and of a symbol in it, inches.
 SIDE, SYMBOL = 5.3, 0.27
 # Side of a text's star, inches; rounds of pushing.
@@ -42,6 +44,8 @@ def embedding_map(embeddings: Embeddings, *, galaxies: int, seed: int) -> Figure
     """
     generator = np.random.default_rng(seed)
     good = np.flatnonzero((embeddings.galaxies.flag == "") & (embeddings.galaxies.label >= 0))
+    if len(good) < FEWEST:
+        return sentence(f"fewer than {FEWEST} labelled galaxies: nothing to map")
     rows = np.sort(generator.permutation(good)[:galaxies])
     vectors, label = embeddings.galaxies.embedding[rows], embeddings.galaxies.label[rows]
     places = _tsne(vectors, seed)

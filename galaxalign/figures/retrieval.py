@@ -24,13 +24,15 @@ from galaxalign.figures.plates import (
     say,
     show,
 )
-from galaxalign.figures.style import BLACK, MEDIUM, PAGE, SMALL, shorten, styled, wrap
+from galaxalign.figures.style import BLACK, MEDIUM, PAGE, SMALL, sentence, shorten, styled, wrap
 from galaxalign.symbols.drawing import draw
 from galaxalign.symbols.library import SYMBOLS
 
 NEAREST = 8
 # Queries of each kind.
 QUERIES = 4
+# Nearest galaxies of a query that a page holds with their names; the table has all.
+MOST = 10
 PIXELS = 160
 LEFT = 0.9
 
@@ -65,9 +67,7 @@ def retrieval_grid(embeddings: Embeddings, store: Store, *, split: str, seed: in
     rows = np.array([place[name] for name in embeddings.galaxies.id[judged]])
     queries = _queries(embeddings, store, judged, rows, seed)
     if not queries:
-        figure = Figure(figsize=(PAGE, 0.6))
-        figure.text(0.5, 0.5, "no class has galaxies enough to look for", ha="center", va="center")
-        return figure
+        return sentence("no class has galaxies enough to look for")
     gallery, label = embeddings.galaxies.embedding[judged], embeddings.galaxies.label[judged]
     first = [index for index in range(1, len(queries)) if queries[index].kind != queries[index - 1].kind]
     figure, panels = plate(
@@ -131,7 +131,7 @@ def read_similar(path: Path) -> pd.DataFrame:
 
 @styled
 def similar_grid(table: pd.DataFrame, store: Store) -> Figure:
-    """One row a query, one column a neighbour, each with its id and cosine similarity.
+    """One row a query, one column a neighbour, each with its id and cosine similarity; the MOST nearest at most.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def similar_grid(table: pd.DataFrame, store: Store) -> Figure:
     store : the pictures of the galaxies that the table names.
     """
     place = {name: row for row, name in enumerate(store.id)}
-    groups = [group for _, group in table.groupby(["kind", "query"], sort=False)]
+    groups = [group.head(MOST) for _, group in table.groupby(["kind", "query"], sort=False)]
     across = max(map(len, groups))
     figure, panels = plate(len(groups), across + 1, width=PAGE, top=0.2, below=0.3, gaps=[1])
     name_above(panels[0, 0], "Query", size=MEDIUM, center=True)

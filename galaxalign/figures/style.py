@@ -20,6 +20,9 @@ DPI, PRINT_DPI = 200, 300
 # Points; the smallest is the smallest allowed anywhere in a figure.
 SMALL, MEDIUM, LARGE = 7.0, 8.0, 9.0
 
+# Lines of a name of a row or column, in heights of a line.
+CLOSE = 0.9
+
 # Okabe and Ito (2008), for runs and methods: apart in every common colour blindness.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#7F7F7F"
@@ -75,7 +78,8 @@ def wrap(text: str, inches: float, points: float, lines: int | None = None) -> s
 def shorten(name: str, inches: float, points: float = SMALL) -> str:
     """The end of a name that fits a width: what tells files of one folder apart stands there."""
     letters = max(4, int(inches * 72 / (points * DIGIT)))
-    return name if len(name) <= letters else LEFT_OUT + name[1 - letters :]
+    # The mark is as wide as two digits.
+    return name if len(name) <= letters else LEFT_OUT + name[2 - letters :]
 
 
 def class_color(index: int) -> str:
@@ -95,6 +99,13 @@ def read_caption(path: Path) -> str:
     """
     text = re.sub(r":\w+:`([^`]*)`", r"\1", path.read_text())
     return " ".join(re.sub(r"[`*]+", "", text).split())
+
+
+def sentence(words: str) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = Figure(figsize=(PAGE, 0.6))
+    figure.text(0.5, 0.5, words, ha="center", va="center")
+    return figure
 
 
 def save(figure: Figure, *, png: Path, pdf: Path, caption: Path) -> None:

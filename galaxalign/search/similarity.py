@@ -34,7 +34,8 @@ def find_similar(*, model: Path, images: Path, embeddings: Path, queries: Querie
     Raises
     ------
     GalaxAlignError
-        Nothing is asked for, a galaxy is not in the data set, a symbol has no such name, or the model knows no texts.
+        Nothing is asked for, a galaxy is not in the data set, a symbol has no such name, or the model knows no symbols
+        or texts.
     """
     if not (queries.galaxies or queries.symbols or queries.texts):
         raise GalaxAlignError("'similar' asks for nothing: name galaxies, symbols or texts")
@@ -72,13 +73,16 @@ def query_vectors(
     for name in queries.symbols:
         if name not in SYMBOLS:
             raise GalaxAlignError(f"'similar.symbols' names {name!r}: {nearest(name, SYMBOLS)}")
+    asked = {"symbol": queries.symbols, "text": queries.texts}
+    for what, given in asked.items():
+        if given and what not in checkpoint.trained:
+            known = " or ".join(["galaxies", *(f"{other}s" for other in asked if other in checkpoint.trained)])
+            raise GalaxAlignError(f"'similar.{what}s': {model} was trained without {what}s; ask for {known}")
     if queries.symbols:
         drawings = draw_symbols(list(queries.symbols), checkpoint.image["size"])
         drawn = embed_symbols(checkpoint.model, drawings)
         vectors += [("symbol", name, vector) for name, vector in zip(queries.symbols, drawn, strict=True)]
     if queries.texts:
-        if "text" not in checkpoint.trained:
-            raise GalaxAlignError(f"'similar.texts': {model} was trained without texts; ask for galaxies or symbols")
         told = embed_texts(checkpoint.model, list(queries.texts))
         vectors += [("text", text, vector) for text, vector in zip(queries.texts, told, strict=True)]
     return vectors

@@ -73,6 +73,26 @@ def test_retrieval_by_galaxy_by_hand():
     assert found["P@1"].low <= found["P@1"].value <= found["P@1"].high
 
 
+@pytest.mark.parametrize("each", [6, 20])
+def test_intervals_hold_what_other_galaxies_would_have_shown(each):
+    generator = np.random.default_rng(0)
+    directions, label = unit(generator.normal(size=(6, 8))), np.repeat(np.arange(6), each)
+    found = [
+        retrieve_by_galaxy(unit(directions[label] + generator.normal(0, 0.3, (len(label), 8))), label, **HOW)
+        for _ in range(60)
+    ]
+    for name in ("P@3", "mAP@3"):
+        expected = np.mean([one[name].value for one in found])
+        assert np.mean([one[name].low <= expected <= one[name].high for one in found]) >= 0.85
+        spread = np.std([one[name].value for one in found])
+        assert np.mean([one[name].high - one[name].low for one in found]) == pytest.approx(4 * spread, rel=0.35)
+
+
+def test_classes_of_two_are_searched_though_most_resamples_lack_one_of_them():
+    found = retrieve_by_galaxy(circle([0, 4]), np.array([0, 0]), **HOW)
+    assert (found["P@1"].low, found["P@1"].value, found["P@1"].high) == (1, 1, 1)
+
+
 def test_retrieval_by_prompt_by_hand():
     # Class 0 has two symbols, at 0 (finds 1, 12, 29 degrees) and 30 degrees (29, 12, 1); class 1 one, at 90.
     label = np.array([0, 1, 0, 1])

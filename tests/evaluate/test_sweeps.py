@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.evaluation import EvaluationSettings, evaluate_run
@@ -41,15 +42,15 @@ def test_equal_runs_gain_nothing_for_certain():
 
 def test_a_known_gain_lies_in_its_interval():
     # Errors that go round all classes alike: macro-F1 is the share of right galaxies.
-    members = [member(run, 10, seed, over) for run, over in (("a", "none"), ("b", "a")) for seed in (0, 1)]
-    table = sweep_table(members, [judged(10), judged(15), judged(5), judged(5)], SETTINGS)
+    members = [member(run, 10, seed, over) for run, over in (("a", "none"), ("b", "a")) for seed in range(4)]
+    table = sweep_table(members, [judged(wrong) for wrong in (10, 15, 10, 15, 5, 5, 5, 5)], SETTINGS)
     row = row_of(table, "b")
     assert row["gain"] == pytest.approx(30)
-    assert 10 < row["gain_low"] < 25 < 35 < row["gain_high"] < 50
+    assert 0 < row["gain_low"] < 22 < 38 < row["gain_high"] < 60
     weaker = row_of(table, "a")
     assert weaker["macro_f1"] == pytest.approx(0.5)
     assert (weaker["macro_f1_weakest"], weaker["macro_f1_best"]) == pytest.approx((0.4, 0.6))
-    assert weaker["macro_f1_sd"] == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert weaker["macro_f1_sd"] == pytest.approx(np.std([0.4, 0.6, 0.4, 0.6], ddof=1))
     assert weaker["trained_on"] == 40
 
 
@@ -60,6 +61,29 @@ def test_seeds_that_disagree_widen_the_interval():
     apart = gain(TRUTH, np.stack([judged(0).predicted, judged(10).predicted]), theirs, **how)
     assert apart.value == pytest.approx(alike.value)
     assert apart.high - apart.low > alike.high - alike.low
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_where_galaxies_tell_nothing_it_is_students_interval(seeds):
+    right, wrong = judged(0).predicted, judged(25).predicted
+    theirs = np.stack([right, *[wrong] * (seeds - 1)])
+    found = gain(TRUTH, np.stack([right] * seeds), theirs, classes=4, resamples=20000, seed=0)
+    gains = np.array([0.0, *[100.0] * (seeds - 1)])
+    half = student.ppf(0.975, seeds - 1) * gains.std(ddof=1) / np.sqrt(seeds)
+    assert found.value == pytest.approx(gains.mean())
+    assert (found.value - found.low, found.high - found.value) == pytest.approx((half, half), rel=0.15)
+
+
+def test_the_interval_holds_what_other_galaxies_and_seeds_would_have_shown():
+    generator, held, skill = np.random.default_rng(0), [], 0.15
+    for _ in range(60):
+        # Of three seeds one may go far astray; both runs find the same galaxies hard.
+        hard = generator.uniform(size=len(TRUTH))
+        share = np.stack([np.full(3, 0.8), 0.8 - skill + generator.normal(0, 0.08, 3)])
+        runs = np.where(hard < share[..., None], TRUTH, (TRUTH + 1) % 4)
+        found = gain(TRUTH, *runs, classes=4, resamples=200, seed=0)
+        held.append(found.low <= 100 * skill <= found.high)
+    assert np.mean(held) >= 0.87
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])

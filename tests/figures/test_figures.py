@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from galaxalign.data.labels import label_table
+from galaxalign.data.labels import FATES, NO_CLASS, label_table
 from galaxalign.data.leaks import read_leaks, write_leaks
 from galaxalign.data.store import read_store
 from galaxalign.evaluate.embeddings import read_embeddings
@@ -26,7 +26,7 @@ from galaxalign.figures.leaks import leak_plate
 from galaxalign.figures.learning import learning_curves, read_histories
 from galaxalign.figures.living import living_symbols
 from galaxalign.figures.map import STAR, embedding_map, push_apart
-from galaxalign.figures.retrieval import NEAREST, read_similar, retrieval_grid, similar_grid
+from galaxalign.figures.retrieval import MOST, NEAREST, read_similar, retrieval_grid, similar_grid
 from galaxalign.figures.style import SMALL
 from galaxalign.figures.symbols import symbol_plate
 from galaxalign.symbols.library import SYMBOLS as LIBRARY
@@ -165,6 +165,24 @@ def test_label_counts_with_and_without_conflicts(folder):
     assert cells[3].tolist() == [22, 22, 0, 0]
 
 
+LONG_NAMES = [f"In-between Round Smooth Galaxies number {n}" for n in range(26)]
+
+
+@pytest.mark.parametrize("count", [16, 26])
+def test_label_counts_of_many_classes_with_conflicts(count):
+    classes = [f"c{n}" for n in range(count)]
+    counts = np.full((count + 1, count), 3)
+    table = pd.DataFrame({"class": [*classes, NO_CLASS], "galaxies": 90, "conflicts": 7, **dict.fromkeys(FATES, 18)})
+    figure = label_counts(
+        table.assign(**{f"also {c}": counts[:, n] for n, c in enumerate(classes)}), LONG_NAMES[:count]
+    )
+    words_of(figure)
+    bars, cells = (panel.get_position() for panel in figure.axes)
+    assert bars.x1 < cells.x0
+    # A row of the matrix is the row of its class.
+    assert cells.height / count == pytest.approx(bars.height / (count + 1))
+
+
 def test_leak_plate_shows_pairs_and_frames_those_that_leak(folder, store):
     write_leaks(store, radius=60, seed=0, table=folder / "leaks.tsv")
     leaks = read_leaks(folder / "leaks.tsv")
@@ -203,6 +221,20 @@ def test_confusion_has_a_panel_a_run_with_numbers_that_fit(runs, count):
     assert pictures(figure) == count
     rows = np.asarray(figure.axes[0].images[0].get_array()).sum(1)
     np.testing.assert_allclose(rows, 1)
+
+
+def test_confusion_of_many_classes_and_long_names(runs):
+    count = 12
+    many = np.eye(count, dtype=int).tolist()
+    measured = {"confusion": many, "accuracy": {"value": 1.0}}
+    wide = [
+        {"run": f"a_rather_long_name_of_a_run_{n}", "names": LONG_NAMES[:count], "classifier": "fused"}
+        | {"classification": {"fused": measured}}
+        for n in range(3)
+    ]
+    figure = confusion_matrices(wide)
+    words_of(figure)
+    assert pictures(figure) == 3
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -263,6 +295,15 @@ def test_embedding_map_of_a_run_without_symbols_and_texts(folder):
     assert not figure.axes[0].artists
 
 
+@pytest.mark.parametrize("labelled", [0, 1, 4])
+def test_a_map_needs_a_few_labelled_galaxies(embeddings, labelled):
+    galaxies = embeddings.galaxies
+    label = np.where(np.arange(len(galaxies.label)) < labelled, galaxies.label, -1)
+    figure = embedding_map(replace(embeddings, galaxies=replace(galaxies, label=label)), galaxies=120, seed=0)
+    assert ("fewer than 4 labelled galaxies" in said(figure)) == (labelled < 4)
+    assert len(figure.axes) == (labelled >= 4)
+
+
 def test_boxes_are_pushed_apart_and_off_stars():
     centres = np.array([[0.0, 0.0], [0.0, 0.0], [0.1, 0.05], [3.0, 3.0]])
     sizes = np.array([[0.3, 0.3], [0.8, 0.2], [0.3, 0.3], [0.3, 0.3]])
@@ -297,6 +338,14 @@ def test_similar_grid_shows_queries_and_neighbours(folder, store):
     words_of(figure)
     assert pictures(figure) == 3 * 5 + 2
     assert said(figure).count("g4 0.500") == 3
+
+
+def test_similar_grid_shows_as_many_neighbours_as_a_page_holds(store):
+    rows = [("symbol", "merger", n + 1, f"123765432100000{n:04}", 0.5) for n in range(190)]
+    store = replace(store, id=np.array([f"123765432100000{n:04}" for n in range(200)]))
+    figure = similar_grid(pd.DataFrame(rows, columns=["kind", "query", "rank", "id", "similarity"]), store)
+    words_of(figure)
+    assert pictures(figure) == MOST + 1
 
 
 def test_dollars_are_dollars(store):
