@@ -305,6 +305,11 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.accumulate' is {recipe['accumulate']}, more parts than a batch has galaxies "
             f"({recipe['batch_size']}): lower it, or raise batch_size"
         )
+    if recipe["accumulate"] > 1 and recipe["norm_layers"] == "trained":
+        raise GalaxAlignError(
+            f"'{where}.accumulate' is {recipe['accumulate']}, but norm_layers are trained by the statistics of whole "
+            "batches: set accumulate to 1, or norm_layers to frozen"
+        )
     source = recipe["backbone"]["pretrained"]
     if ("/" in source or Path(source).suffix) and not Path(source).is_file():
         raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
@@ -323,8 +328,7 @@ def _check_classifier(recipe: Settings, where: str) -> None:
     }
     classifier, started = recipe["classifier"], recipe["start"] != "none"
     texts, symbols = ["image_text"], ["symbol_text", "image_symbol"]
-    # Symbols that another run has taught stay taught.
-    needs = {"text": [texts], "symbol": [symbols], "fused": [texts] if started else [texts, symbols]}
+    needs = {"text": [texts], "symbol": [symbols], "fused": [texts, symbols]}
     for names in needs.get(classifier, []) if epochs else []:
         if not any(weights[name] for name in names):
             raise GalaxAlignError(
@@ -333,7 +337,7 @@ def _check_classifier(recipe: Settings, where: str) -> None:
             )
     backbone = recipe["backbone"]
     apart = backbone["pretrained"] in ("embedded", "none") or backbone["name"].startswith("timm/")
-    if not epochs and not started and apart and classifier in ("text", "fused"):
+    if not epochs and not started and apart and classifier in ("text", "fused", "head"):
         raise GalaxAlignError(
             f"'{where}.classifier' is {classifier}, but nothing is trained, and the towers of {backbone['name']} share "
             "no space before: train, take an open_clip model, or choose symbol or probe"

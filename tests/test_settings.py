@@ -108,6 +108,12 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
             {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}},
             "nothing is trained, and the towers of lite0-minilm share no space before",
         ),
+        (
+            "runs/bad",
+            {"classifier": "head", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}},
+            "nothing is trained, and the towers of lite0-minilm share no space before",
+        ),
+        ("runs/bad", {"accumulate": 2, "norm_layers": "trained"}, "trained by the statistics of whole batches"),
         ("runs/bad", {"classifier": "probe", "patience": 2}, "'runs.bad.patience' is 2, but a probe judges nothing"),
         ("runs/bad", {"accumulate": 65}, "'runs.bad.accumulate' is 65, more parts than a batch has galaxies (64)"),
         ("predictions/model", "elsewhere/simulated/galaxalign/model.pt", "'predictions.model' is"),

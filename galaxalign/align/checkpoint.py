@@ -96,7 +96,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise GalaxAlignError(f"{path} cannot be read as a model ({type(error).__name__}); train it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise GalaxAlignError(f"{path} is not a GalaxAlign model of format {FORMAT}; name a model.pt of this workflow")
-    recipe = Recipe.from_dict(content["recipe"])
+    try:
+        recipe = Recipe.from_dict(content["recipe"])
+    except (TypeError, KeyError) as error:
+        raise GalaxAlignError(f"{path} is of another version ({error}); train it again") from error
     has = content["has"]
     backbone = build_backbone(recipe.backbone, with_text=has["text"], weights=False)
     model = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=recipe.dropout)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galaxalign.align.backbones import Backbone, TextTower
-from galaxalign.align.norms import folded_once, freeze_norms
+from galaxalign.align.norms import folded_once, freeze_norms, unfold_norms
 
 # Published bounds of a = exp(logit_scale).
 LARGEST_SCALE = 100.0
@@ -79,6 +79,12 @@ class TriModalModel(nn.Module):
         for tower in (self.image, self.symbol):
             if tower is not None:
                 freeze_norms(tower, size)
+
+    def free_norms(self) -> None:
+        """Take back what `freeze_norms` folded, so that statistics follow the batches."""
+        for tower in (self.image, self.symbol):
+            if tower is not None:
+                unfold_norms(tower)
 
     def forward(self, pictures: Tensor, views: Tensor | None, texts: Tensor | None) -> dict[str, Tensor]:
         """One pass of everything that a training step embeds.

@@ -93,9 +93,15 @@ def freeze_norms(tower: nn.Module, size: int) -> int:
     tower.train(training)
     if torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE * float(before.abs().max())):
         return len(pairs)
-    for convolution, norm in pairs:
-        del convolution.__dict__["forward"], norm.__dict__["forward"]
+    unfold_norms(tower)
     return 0
+
+
+def unfold_norms(tower: nn.Module) -> None:
+    """Take back what `freeze_norms` folded."""
+    for module in tower.modules():
+        if isinstance(module.__dict__.get("forward"), _Folded | _Passed):
+            del module.__dict__["forward"]
 
 
 @contextmanager

@@ -137,7 +137,11 @@ def is_made(model: Path, source: Source, recipe: Recipe, shared: Path | None = N
     """
     if not model.is_file():
         return False
-    made, when = load_checkpoint(model), model.stat().st_mtime_ns
+    try:
+        made, when = load_checkpoint(model), model.stat().st_mtime_ns
+    except GalaxAlignError as error:
+        logger.info("%s: it is made anew", error)
+        return False
     asked = (recipe.to_dict(), source.code, source.dataset)
     files = [*source.files(recipe), *([shared] if shared else [])]
     newest = max(path.stat().st_mtime_ns for path in files)
@@ -165,6 +169,8 @@ def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[Tr
     _add_missing_parts(towers, recipe, len(sheet.classes))
     if recipe.norm_layers == "frozen":
         towers.freeze_norms(recipe.backbone.size)
+    else:
+        towers.free_norms()
     towers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return towers, aligned
 
@@ -232,12 +238,14 @@ def choose_interpolation(towers: TriModalModel, recipe: Recipe, material: Materi
 def _weights_before(recipe: Recipe, start: Path | None) -> Mapping[str, Tensor]:
     """Pre-trained weights by their names in the model."""
     if start is not None:
-        return load_checkpoint(start).model.state_dict()
-    backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
-    original = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=0.0).state_dict()
-    before = {name: value for name, value in original.items() if name.startswith(("image.", "text.trunk."))}
-    # A symbol tower of its own began as the image tower.
-    return before | {f"symbol.{name[6:]}": value for name, value in before.items() if name.startswith("image.")}
+        before = dict(load_checkpoint(start).model.state_dict())
+    else:
+        backbone = build_backbone(recipe.backbone, with_text=recipe.uses("text"))
+        original = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=0.0).state_dict()
+        before = {name: value for name, value in original.items() if name.startswith(("image.", "text.trunk."))}
+    # A symbol tower that there was none of before began as the image tower.
+    images = {name: value for name, value in before.items() if name.startswith("image.")}
+    return {f"symbol.{name[6:]}": value for name, value in images.items()} | before
 
 
 def _calibration(towers: TriModalModel, recipe: Recipe, material: Material) -> float:

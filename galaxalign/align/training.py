@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from galaxalign.align.batches import Batch, epoch_batches, epoch_length, mirrored, order_of, read_ahead
-from galaxalign.align.distributed import rank
+from galaxalign.align.distributed import rank, world
 from galaxalign.align.history import TERMS, Clock, History
 from galaxalign.align.material import Material
 from galaxalign.align.model import TriModalModel
@@ -38,7 +38,7 @@ def train_stage(
     Raises
     ------
     GalaxAlignError
-        The loss is not finite any more.
+        The loss is not finite any more, or several processes are to train norms.
     """
     history = History()
     if recipe.stages[name].epochs:
@@ -60,6 +60,11 @@ class StageTrainer:
         history: History,
         state: StateFile | None,
     ) -> None:
+        if world() > 1 and recipe.norm_layers == "trained":
+            raise GalaxAlignError(
+                f"norm_layers are trained by the statistics of whole batches, of which each of {world()} processes "
+                "sees a part: run one process, or set norm_layers to frozen"
+            )
         self.model, self.name, self.recipe, self.material = model, name, recipe, material
         self.stage = recipe.stages[name]
         self.history, self.state = history, state

@@ -41,11 +41,12 @@ def confusion_matrices(runs: Sequence[dict[str, Any]]) -> Figure:
         x, y = room + column * (side + SPACE), room + (down - 1 - row) * (side + TITLE)
         panel = figure.add_axes((x / width, y / height, side / width, side / height))
         _matrix(panel, metrics, side)
-        text = {"fontsize": SMALL, "linespacing": CLOSE}
-        panel.set_yticks(range(len(names)), words if column == 0 else [""] * len(names), **text)
+        panel.set_yticks(
+            range(len(names)), words if column == 0 else [""] * len(names), fontsize=SMALL, linespacing=CLOSE
+        )
         # The lowest panel of each column carries the names.
         lowest = place + across >= len(runs)
-        panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), **text)
+        panel.set_xticks(range(len(names)), words if lowest else [""] * len(names), fontsize=SMALL, linespacing=CLOSE)
         panel.tick_params(axis="x", rotation=90)
     figure.text((room + width) / 2 / width, 0.04 / height, "Predicted class", ha="center", va="bottom")
     figure.text(*(0.04 / width, (room + height) / 2 / height, "True class"), ha="left", va="center", rotation=90)

@@ -139,6 +139,8 @@ def similar_grid(table: pd.DataFrame, store: Store) -> Figure:
         text), id and similarity.
     store : the pictures of the galaxies that the table names.
     """
+    if table.empty:
+        return sentence("no other good galaxy to find")
     place = {name: row for row, name in enumerate(store.id)}
     groups = [group.head(MOST) for _, group in table.groupby(["kind", "query"], sort=False)]
     across = max(map(len, groups))

@@ -148,8 +148,8 @@ def measure(picture: NDArray[np.uint8]) -> dict[str, float]:
 
     Returns
     -------
-    sky, noise : level and standard deviation of the empty border in each colour; where black is cut off, the
-        noise is that of the brighter half.
+    sky, noise : level and standard deviation of the empty border in each colour; of the brighter half, as black may be
+        cut off.
     grain : standard deviation s of the Gaussian that white noise would be smoothed by to be as coarse as this
         noise: neighbours then correlate by exp(-1 / (4 s^2)).
     shared_noise : correlation of the noise between colours.
@@ -195,7 +195,7 @@ def _sky(values: Picture) -> tuple[Picture, Picture, Mask]:
     sky = values[empty].mean(axis=0)
     excess = values[empty] - np.median(values[empty], axis=0)
     # Rounding to whole levels hides noise below a third of one.
-    noise = [np.sqrt(np.mean(np.square(e[e >= 0]))) if (e >= 0).any() else 0.0 for e in excess.T]
+    noise = np.sqrt(2 * np.square(excess.clip(0, None)).mean(axis=0))
     return sky.astype(np.float32), np.maximum(noise, 0.3 / 255).astype(np.float32), empty
 
 

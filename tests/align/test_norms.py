@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from galaxalign.align.backbones import declare_torchvision
-from galaxalign.align.norms import folded_once, freeze_norms, hold_norms
+from galaxalign.align.norms import folded_once, freeze_norms, hold_norms, unfold_norms
 
 declare_torchvision()
 
@@ -100,3 +100,13 @@ def test_a_norm_that_runs_elsewhere_is_left_alone():
     before = tower(pictures)
     assert freeze_norms(tower, 16) == 0
     assert torch.equal(tower(pictures), before)
+
+
+def test_unfolded_norms_follow_the_batches_again():
+    tower = used(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten())).train()
+    plain = copy.deepcopy(tower)
+    assert freeze_norms(tower, 16) == 1
+    unfold_norms(tower)
+    pictures = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(tower(pictures), plain(pictures))
+    assert torch.equal(tower[1].running_mean, plain[1].running_mean)

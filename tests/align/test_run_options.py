@@ -72,9 +72,9 @@ def test_a_head_is_fitted_to_the_galaxies_trained_on(inputs, living, tmp_path):
 def test_a_head_takes_no_more_galaxies_than_it_needs(inputs, living, monkeypatch):
     sizes = []
 
-    def watched(embeddings, labels, prototypes):
+    def watched(embeddings, labels, prototypes, offsets):
         sizes.append((len(embeddings), len(labels)))
-        return fit_head(embeddings, labels, prototypes)
+        return fit_head(embeddings, labels, prototypes, offsets)
 
     monkeypatch.setattr(fitting, "fit_head", watched)
     chosen = recipe(classifier="head")
@@ -95,7 +95,7 @@ def test_a_head_that_does_worse_on_validation_gives_way_to_the_prototypes(inputs
     def judged(right):
         """A head that names every validation galaxy, or none, as it is labelled."""
 
-        def fit(_embeddings, _labels, prototypes):
+        def fit(_embeddings, _labels, prototypes, _offsets):
             seen.append(prototypes)
             vectors, _ = embed_all(model, galaxy_batches(material.validation), 32)
             wanted = labels if right else (labels + 1) % len(prototypes)
@@ -151,6 +151,26 @@ def test_a_symbol_tower_of_its_own_is_interpolated_from_the_image_tower(inputs, 
         assert torch.equal(value, model.image.get_parameter(name)), name
 
 
+def test_a_symbol_tower_that_the_start_lacks_is_interpolated_from_its_image_tower(inputs, tmp_path):
+    start = train(inputs, tmp_path / "images", recipe("image_only"))
+    hot = {name: {"learning_rate": {"tower": 0.1, "new": 0.1}} for name in ("shared", "symbol")}
+    chosen = recipe(stages=hot, start="images", interpolate=[0.0])
+    model = load_checkpoint(train(inputs, tmp_path / "aligned", chosen, start=start)).model
+    begun = load_checkpoint(start).model
+    for name, value in begun.image.named_parameters():
+        assert torch.equal(value, model.image.get_parameter(name)), name
+        assert torch.equal(value, model.symbol.get_parameter(name)), name
+
+
+def test_norms_that_a_start_froze_are_trained_where_asked_for(inputs, tmp_path):
+    start = train_shared(inputs, tmp_path / "frozen", recipe())
+    path = train_shared(inputs, tmp_path / "free", recipe(start="frozen", norm_layers="trained"), start=start)
+    before, after = (load_checkpoint(one).model.image.state_dict() for one in (start, path))
+    means = [name for name in before if name.endswith("running_mean")]
+    assert means
+    assert not any(torch.equal(before[name], after[name]) for name in means)
+
+
 def test_patience_without_a_judge_ends_nothing(inputs, tmp_path, caplog):
     """No validation galaxies, or texts that stage 2 brings: then nothing is judged, and training goes to its end."""
     blind = tmp_path / "images.h5"
@@ -196,4 +216,11 @@ def test_a_model_is_made_until_what_it_is_made_from_changes(inputs, tmp_path):
     named = replace(chosen, backbone=replace(chosen.backbone, pretrained=str(weights)))
     assert origin.files(named) == [*origin.files(chosen), weights]
     os.utime(model, ns=(0, inputs[0].stat().st_mtime_ns - 1))
+    assert not is_made(model, origin, chosen)
+    content = torch.load(model, weights_only=True)
+    torch.save(content | {"recipe": content["recipe"] | {"later": 1}}, model)
+    with pytest.raises(GalaxAlignError, match=r"is of another version .*later.*; train it again"):
+        load_checkpoint(model)
+    assert not is_made(model, origin, chosen)
+    model.write_text("junk")
     assert not is_made(model, origin, chosen)

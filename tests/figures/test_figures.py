@@ -346,6 +346,8 @@ def test_similar_grid_shows_as_many_neighbours_as_a_page_holds(store):
     figure = similar_grid(pd.DataFrame(rows, columns=["kind", "query", "rank", "id", "similarity"]), store)
     words_of(figure)
     assert pictures(figure) == MOST + 1
+    nothing = pd.DataFrame([], columns=["kind", "query", "rank", "id", "similarity"])
+    assert "no other good galaxy" in said(similar_grid(nothing, store))
 
 
 def test_dollars_are_dollars(store):

@@ -60,6 +60,16 @@ def test_sky_and_noise_are_what_they_were_made_with(noise, grain, shared):
     assert mean["shared_noise"] == pytest.approx(shared, abs=0.15)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_noise_is_that_of_the_half_that_black_does_not_cut_off(cut):
+    found = []
+    for seed in range(4):
+        grains = np.random.default_rng(seed).normal(0, 0.03, (SIDE, SIDE, 3))
+        values = (255 * (GALAXY[..., None] + grains)).round()
+        found.append(measure(values.clip(0) if cut else values)["noise_green"])
+    assert np.mean(found) == pytest.approx(0.03, rel=0.1)
+
+
 def test_a_galaxys_size_shape_place_and_colours():
     plain = measure(picture(GALAXY))
     large = measure(picture(0.5 * blob(47.5, 47.5, 14.0)))
