@@ -9,12 +9,13 @@ from snakemake.utils import min_version
 from galaxalign.data.patterns import find_tiles
 from galaxalign.data.sources import CUTOUTS, DOWNLOADED, FAILURES, TILES, input_files
 from galaxalign.errors import GalaxAlignError
-from galaxalign.provenance import code
+from galaxalign.provenance import code, content_mark
 from galaxalign.settings import (
     check,
     colour_bands,
     dataset_settings,
     first_stage,
+    read_config,
     recipe_settings,
     swept_runs,
     unlabelled_runs,
@@ -27,6 +28,8 @@ configfile: "config/config.yaml"
 
 
 try:
+    # What Snakemake merged cannot tell any more whether a key stood twice.
+    read_config([*workflow.overwrite_configfiles])
     config = check(config, Path("workflow/schemas/config.schema.yaml"))
 except GalaxAlignError as error:
     raise WorkflowError(str(error))

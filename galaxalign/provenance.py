@@ -8,6 +8,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Modules that speak but do not shape a result: an edit to them re-runs nothing.
 SILENT = {"errors", "logs", "provenance"}
+# Files up to so many bytes are read to tell whether they are others.
+SMALL = 2_000_000
 # An import from the package, its names on one line or in brackets.
 IMPORT = re.compile(rf"^[ \t]*from {PACKAGE.name}\.?([\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
@@ -59,3 +61,14 @@ def digest(path: Path) -> str:
     """Twelve hexadecimal digits of the SHA256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def content_mark(path: Path) -> str:
+    """Digest of a small file, size and time of change of a large one; "" where there is none.
+
+    A file that another takes the place of may keep an older time, which no comparison of times notices.
+    """
+    if not path.is_file():
+        return ""
+    found = path.stat()
+    return digest(path) if found.st_size <= SMALL else f"{found.st_size} {found.st_mtime_ns}"

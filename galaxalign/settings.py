@@ -4,6 +4,7 @@ Nothing here has a default value: `config/config.yaml` has them all, and a data 
 that names only what it changes is completed from the sections `data` and `recipe`.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -14,6 +15,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from galaxalign.align.names import check_name
 from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.library import SYMBOLS
@@ -26,6 +28,9 @@ SHEETS = Path("config/morphology")
 
 # Queries are words, in which a dollar is a dollar.
 VERBATIM = ("similar.galaxies", "similar.texts")
+
+# By which shares may miss 1.
+ROUNDING = 1e-6
 
 # What YAML calls the types of a JSON schema.
 YAML = {"object": "map", "array": "list"}
@@ -55,11 +60,25 @@ def read_config(overlays: Sequence[Path]) -> Settings:
     return reduce(merge, map(_read_yaml, [CONFIG, *overlays]))
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which no key stands twice: of two the first would be forgotten without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice: join what is under both", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> Settings:
     if not path.is_file():
         raise GalaxAlignError(f"there is no configuration file {path}: correct the path")
     try:
-        settings = yaml.safe_load(path.read_text()) or {}
+        settings = yaml.load(path.read_text(), _OnceLoader) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GalaxAlignError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): mend it") from error
     if not isinstance(settings, dict):
@@ -144,6 +163,13 @@ def unrolled(config: Settings) -> Settings:
         if sweep["over"] not in [*sweep["runs"], "none"]:
             cure = nearest(sweep["over"], [*sweep["runs"], "none"])
             raise GalaxAlignError(f"'sweeps.{place}.over' is {sweep['over']!r}, no run of this sweep: {cure}")
+        fixed = [key for key in ("labels_per_class", "seed") if key in sweep["changes"]]
+        if fixed:
+            lists = {"labels_per_class": "labels_per_class", "seed": "seeds"}[fixed[0]]
+            raise GalaxAlignError(
+                f"'sweeps.{place}.changes.{fixed[0]}' is what the sweep itself goes through: say it in "
+                f"'sweeps.{place}.{lists}'"
+            )
         for member in _members(sweep):
             own = {"labels_per_class": member["labels"], "seed": member["seed"]}
             recipe = merge(merge(config["runs"][member["run"]], sweep["changes"]), own)
@@ -202,12 +228,19 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         One sentence that names the first wrong key and the cure.
     """
     schema = yaml.safe_load(schema_path.read_text())
+    _check_plain(config, "")
     config = {key: value if key == "datasets" and not sources else expand(value, key) for key, value in config.items()}
     _check_against(config, schema, schema, "")
     config = unrolled(config)
     for name in config["datasets"]:
         complete = dataset_settings(config, name)["data"]
         _check_against(complete, schema["$defs"]["data"], schema, f"datasets.{name}.data")
+        fractions = complete["split"]["fractions"]
+        if abs(sum(fractions.values()) - 1) > ROUNDING:
+            raise GalaxAlignError(
+                f"'datasets.{name}.data.split.fractions' add up to {sum(fractions.values()):g}, not 1: correct train, "
+                "validation or test"
+            )
     for name in config["runs"]:
         recipe = recipe_settings(config, name)
         _check_against(recipe, schema["$defs"]["recipe"], schema, f"runs.{name}")
@@ -221,6 +254,22 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
     return config
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Keys are text, and numbers are numbers, everywhere in a value."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise GalaxAlignError(
+                    f"'{where or 'the configuration'}' has the key {key!r}, which is no text: quote it"
+                )
+            _check_plain(item, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            _check_plain(item, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise GalaxAlignError(f"'{where}' is {value}: give a number")
 
 
 def _check_against(value: Any, part: Settings, schema: Settings, where: str) -> None:
@@ -289,6 +338,7 @@ def _check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.labels_per_class' is 0: give living.share 1.0, so that rendered galaxies are trained on, "
             "and epoch_size their number in an epoch"
         )
+    check_name(recipe["backbone"]["name"], f"{where}.backbone.name")
     _check_classifier(recipe, where)
     for name, stage in stages.items():
         if stage["epochs"] and not any(stage["weights"].values()):

@@ -11,6 +11,7 @@ from galaxalign.settings import (
     expand,
     first_stage,
     merge,
+    read_config,
     recipe_settings,
     swept_runs,
     unlabelled_runs,
@@ -92,6 +93,19 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
             {"start": "galaxalign", "labels_per_class": 10},
             "starts from 'galaxalign', which is trained with",
         ),
+        (
+            "runs/bad",
+            {"backbone": {"name": "lite0-minilmm"}},
+            "'runs.bad.backbone.name' is 'lite0-minilmm': did you mean",
+        ),
+        ("runs/bad", {"backbone": {"name": "ViT-B-33"}}, "did you mean 'ViT-B-32'?"),
+        (
+            "data/split/fractions",
+            {"train": 0.9, "validation": 0.1, "test": 0.25},
+            "'datasets.simulated.data.split.fractions' add up to 1.25, not 1",
+        ),
+        ("runs", {1: {}}, "'runs' has the key 1, which is no text: quote it"),
+        ("recipe/fusion", float("nan"), "'recipe.fusion' is nan: give a number"),
         ("figures/run", "other", "'figures.run' is 'other'"),
         ("predictions/model", "results/simulated/galaxaling/model.pt", "'predictions.model' is"),
         ("similar/model", "model.pt", "no data set and run that make it"),
@@ -162,6 +176,15 @@ def test_a_run_names_only_what_it_changes(config):
     assert dataset_settings(config, "simulated")["data"] == config["data"]
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text("runs:\n  galaxalign: {start: living}\nrecipe: {fusion: 0.4}\nruns:\n  slow: {batch_size: 16}\n")
+    with pytest.raises(GalaxAlignError, match=r"own.yaml cannot be read .*'runs' stands twice.* line 4"):
+        read_config([overlay])
+    overlay.write_text("sweeps:\n  - &few {seeds: [0]}\n  - {<<: *few, seeds: [1]}\n")
+    assert read_config([overlay])["sweeps"][1] == {"seeds": [1]}
+
+
 def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
     monkeypatch.setenv("SKY", "/sky")
     assert expand({"path": ["$SKY/a.csv"], "n": 3}) == {"path": ["/sky/a.csv"], "n": 3}
@@ -213,6 +236,10 @@ def test_a_sweep_makes_a_run_for_every_member_and_leaves_active_runs(config):
         ([SWEEP, SWEEP | {"changes": {}}], "'sweeps.1' makes a run 'image_only-10-0' that differs from another"),
         ([SWEEP | {"changes": {"epoch_siz": 640}}], "unknown key 'runs.image_only-10-0.epoch_siz'"),
         ([SWEEP | {"seed": [0]}], "unknown key 'sweeps.0.seed'"),
+        (
+            [SWEEP | {"changes": {"seed": 7}}],
+            "'sweeps.0.changes.seed' is what the sweep itself goes through: say it in",
+        ),
     ],
 )
 def test_a_wrong_sweep_is_named_in_one_sentence(config, sweeps, words):

@@ -11,8 +11,9 @@ import sys
 import torch
 
 from galaxalign.align.clip import clip_backbone
-from galaxalign.align.embedded import IMAGE_TOWERS, embedded_backbone
-from galaxalign.align.encoders import TIMM, timm_backbone
+from galaxalign.align.embedded import embedded_backbone
+from galaxalign.align.encoders import timm_backbone
+from galaxalign.align.names import IMAGE_TOWERS, TIMM
 from galaxalign.align.towers import Backbone, BackboneSettings, TextTower, layer_depths
 from galaxalign.errors import GalaxAlignError, nearest
 

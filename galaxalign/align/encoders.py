@@ -7,11 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from galaxalign.align.embedded import minilm
+from galaxalign.align.names import TIMM
 from galaxalign.align.towers import Backbone, BackboneSettings, measured_symbol_size, measured_width, read_weights
 from galaxalign.errors import GalaxAlignError
 
-# What a backbone's name begins with.
-TIMM = "timm/"
 # Names under which trainers keep an image tower in their models.
 WRAPPERS = {"encoder", "model", "module", "visual", "trunk"}
 

@@ -1,5 +1,6 @@
 """Shards as jobs of the workflow: four of them, side by side, again after changes, and read as one store."""
 
+import os
 import re
 from pathlib import Path
 
@@ -77,13 +78,32 @@ def test_shards_are_one_store_whose_labels_change_without_them(made):
     for name in ("00000.h5", "00001.h5", "00002.h5"):
         assert (made / "results/own/shards" / name).stat().st_ino == written[name]
 
+    # Another image under an old name, which is asked for as docs/data.md says.
+    before = longer.pictures(np.arange(41))
+    write_jpeg(made / "own/3.jpg", seed=99)
+    run(made, STORE, "--forcerun", "shard")
+    replaced = read_store(made / STORE).pictures(np.arange(41))
+    assert [n for n in range(41) if (replaced[n] != before[n]).any()] == [3]
+    write_jpeg(made / "own/3.jpg", seed=3)
+
     # Back, and in one file: no image is read, and nothing of the shards stays.
     write_catalogue(made / "own", list(range(36)))
     done = snakemake(made, STORE, "--configfile", "own.yaml", "whole.yaml")
     assert done.returncode == 0, done.stdout[-4000:]
     assert as_shown(read_store(made / STORE)) == sharded
-    assert "35 pictures are there from before, 1 are to be made" in (made / "results/logs/images/own.log").read_text()
+    # The bad one, and the one that is as it was.
+    assert "34 pictures are there from before, 2 are to be made" in (made / "results/logs/images/own.log").read_text()
     assert not (made / "results/own/shards").exists()
+
+    # So in one file; and a catalogue that took the place of a younger one.
+    write_jpeg(made / "own/4.jpg", seed=98)
+    run(made, STORE, "--forcerun", "images", overlays=("whole.yaml",))
+    assert (read_store(made / STORE).pictures([4]) != sharded[-1][4]).any()
+    catalogue = made / "own/catalog.csv"
+    catalogue.write_text(catalogue.read_text().replace("G7,", "H7,"))
+    os.utime(catalogue, (1e9, 1e9))
+    run(made, STORE, overlays=("whole.yaml",))
+    assert read_store(made / STORE).id[7] == "H7"
 
 
 def test_predictions_and_search_over_shards_are_those_over_one_file(made):

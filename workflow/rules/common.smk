@@ -88,6 +88,17 @@ def inputs_of(wildcards):
     )
 
 
+def marks_of(wildcards):
+    """What tells the user's files that a data set's galaxies and classes are read from, from others in their place."""
+    files = [*inputs_of(wildcards), *classes_of(wildcards)]
+    return [content_mark(Path(file)) for file in files]
+
+
+def classes_of(wildcards):
+    """The files that say what the classes of a data set are."""
+    return [sheet_of(wildcards), *filter(None, [tree_of(wildcards)])]
+
+
 def pictures_of(wildcards):
     """Where the images of a data set lie, so far as the workflow made or fetched them, or they are HDF5 files."""
     source = dataset_of(wildcards)["source"]

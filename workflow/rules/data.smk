@@ -56,6 +56,7 @@ rule fingerprints:
             for key, value in dataset_of(wildcards)["data"].items()
             if key not in {"split", "max_rejected", "shard_size"}
         },
+        files=marks_of,
         code=code("data.fingerprints"),
     script:
         "../scripts/data_fingerprints.py"
@@ -115,6 +116,7 @@ checkpoint manifest:
         split=lambda wildcards: dataset_of(wildcards)["data"]["split"],
         bands=bands_of,
         max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+        files=marks_of,
         code=code("data.manifest"),
     script:
         "../scripts/data_manifest.py"

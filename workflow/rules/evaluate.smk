@@ -43,6 +43,7 @@ rule tables:
         "<logs>/tables.log",
     localrule: True
     params:
+        runs=config["active"]["runs"],
         code=code("evaluate.tables"),
     script:
         "../scripts/evaluate_tables.py"

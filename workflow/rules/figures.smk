@@ -187,6 +187,7 @@ rule figure_confusion:
         "<logs>/figure_confusion/{dataset}.log",
     localrule: True
     params:
+        runs=config["active"]["runs"],
         code=code("figures.confusion"),
     script:
         "../scripts/figures_confusion.py"
@@ -211,6 +212,7 @@ rule figure_comparison:
         "<logs>/figure_comparison/{dataset}.log",
     localrule: True
     params:
+        runs=config["active"]["runs"],
         code=code("figures.comparison"),
     script:
         "../scripts/figures_comparison.py"

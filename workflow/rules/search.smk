@@ -60,6 +60,7 @@ rule embeddings_for_predictions:
     resources:
         gpu=1,
         mem="8GB",
+        runtime="2h",
     params:
         code=code("embed.embedding"),
     script:

@@ -16,6 +16,9 @@ rule symbols:
     params:
         symbols=config["symbols"],
         size=lambda wildcards: dataset_of(wildcards)["data"]["size"],
+        files=lambda wildcards: [
+            content_mark(Path(file)) for file in classes_of(wildcards)
+        ],
         code=code("symbols.store"),
     script:
         "../scripts/symbols_draw.py"
