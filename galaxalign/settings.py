@@ -182,7 +182,7 @@ def unrolled(config: Settings) -> Settings:
 
 
 def expand(value: Any, key: str = "config") -> Any:
-    """`value` with the environment variables in its strings replaced, but for those of the keys VERBATIM.
+    """`value` with the environment variables and a leading ~/ in its strings replaced, but under the keys VERBATIM.
 
     Raises
     ------
@@ -198,6 +198,8 @@ def expand(value: Any, key: str = "config") -> Any:
     if not isinstance(value, str):
         return value
     expanded = os.path.expandvars(value)
+    if expanded.startswith("~/"):
+        expanded = str(Path(expanded).expanduser())
     if "$" in expanded:
         raise GalaxAlignError(
             f"{key.removeprefix('config.')}: {value!r} names an environment variable that is not set; export it"
@@ -248,8 +250,10 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         _check_start(config, name)
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    for sheet in sorted({config["datasets"][name]["morphology"] for name in used}):
-        read_sheet(SHEETS / f"{sheet}.yaml")
+    sheets = {config["datasets"][name]["morphology"]: None for name in sorted(used)}
+    trees = {sheet: read_sheet(SHEETS / f"{sheet}.yaml").tree for sheet in sheets}
+    for name in config["active"]["datasets"]:
+        _check_votes(config, name, tree=trees[config["datasets"][name]["morphology"]] is not None)
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
@@ -443,6 +447,19 @@ def _check_names(config: Settings) -> None:
             raise GalaxAlignError(
                 f"'datasets.{name}.morphology' is {entry['morphology']!r}: there is no {sheet}; "
                 f"{nearest(entry['morphology'], known)}"
+            )
+
+
+def _check_votes(config: Settings, dataset: str, *, tree: bool) -> None:
+    """A data set has the votes that a run learns from; `tree`: whether its class sheet has the questions."""
+    (source,) = config["datasets"][dataset]["source"].values()
+    for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
+        recipe = recipe_settings(config, run)
+        if recipe["targets"] == "votes" and _epochs(recipe) and not (tree and "votes" in source):
+            missing = "its source has no `votes`" if tree else "its class sheet has no `tree`"
+            raise GalaxAlignError(
+                f"'runs.{run}.targets' is votes, but of the active data set {dataset!r} {missing}: give it one, or "
+                "choose other targets"
             )
 
 

@@ -1,5 +1,6 @@
 import copy
 import shutil
+from functools import reduce
 
 import pytest
 import yaml
@@ -45,7 +46,9 @@ def test_default_configuration_is_complete(config):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, overlay, monkeypatch, tmp_path):
     monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
-    merged = merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
+    # Votes are learned on a survey that has them.
+    over = ["gz2.yaml", overlay] if overlay == "votes_and_matching.yaml" else [overlay]
+    merged = reduce(merge, [yaml.safe_load((ROOT / "config" / name).read_text()) for name in over], config)
     kinds = {kind for entry in merged["datasets"].values() for kind in entry["source"]}
     if kinds & {"catalogue", "galaxymnist", "tiles", "legacy_survey"}:
         with pytest.raises(GalaxAlignError, match="there is no such file; correct the path"):
@@ -188,6 +191,8 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
 def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
     monkeypatch.setenv("SKY", "/sky")
     assert expand({"path": ["$SKY/a.csv"], "n": 3}) == {"path": ["/sky/a.csv"], "n": 3}
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand("~/galaxies/a.csv") == "/home/me/galaxies/a.csv"
     with pytest.raises(GalaxAlignError, match=r"path: '\$NO_SUCH_SKY/a' names an environment variable"):
         expand({"path": "$NO_SUCH_SKY/a"})
 
@@ -197,6 +202,16 @@ def test_a_dollar_in_a_query_is_a_dollar(config, monkeypatch):
     config["similar"] |= {"galaxies": ["$SKY"], "texts": ["a $5 galaxy"]}
     asked = check(config, SCHEMA)["similar"]
     assert (asked["galaxies"], asked["texts"]) == (["$SKY"], ["a $5 galaxy"])
+
+
+@pytest.mark.parametrize(
+    ("sheet", "words"), [("galaxy10", "its class sheet has no `tree`"), ("gz2", "its source has no `votes`")]
+)
+def test_votes_are_there_for_those_that_learn_from_them(config, sheet, words):
+    config["runs"]["galaxalign"] = {"targets": "votes", "classifier": "fused"}
+    config["datasets"]["simulated"]["morphology"] = sheet
+    with pytest.raises(GalaxAlignError, match=f"'runs.galaxalign.targets' is votes, but .*'simulated' {words}"):
+        check(config, SCHEMA)
 
 
 def test_labels_that_a_start_saw_count(config):
