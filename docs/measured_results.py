@@ -146,7 +146,7 @@ def few_labels(dataset: str) -> Iterator[str]:
         if len(same):
             yield f"\n### {title}: macro-F1 by the run's own classifier, mean of the seeds (weakest to best)\n"
             yield from across_labels(same.drop_duplicates(["run", "labels"]), ["run", "commit"], score)
-            yield "\nGains in points, paired by galaxy and seed [95 %]:\n"
+            yield "\nGains in points, paired by galaxy and seed [95 % over galaxies and seeds]:\n"
             yield from across_labels(same[same["gain"].notna()], ["run", "over"], gain)
 
 
@@ -195,7 +195,7 @@ def section(dataset: str) -> Iterator[str]:
     yield from recall_table(runs)
     gains = list(paired_gains(dataset, runs))
     if gains:
-        yield "\nGain in macro-F1, paired by galaxy and seed, with its 95 % interval over galaxies and seeds:\n"
+        yield "\nGain in macro-F1, paired by galaxy, with its 95 % interval over galaxies:\n"
         yield from gains
     yield from few_labels(dataset)
     yield f"\n{TIMES}\n"
