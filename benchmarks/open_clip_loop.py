@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 from galaxalign.align.backbones import declare_torchvision
-from galaxalign.align.embedded import IMAGE_TOWERS, TEXT_MODULE
+from galaxalign.align.embedded import TEXT_MODULE
+from galaxalign.align.names import IMAGE_TOWERS
 
 SIZE = 112
 # Tokens of a text, as many as the library reads.

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from galaxalign.align.clip import preprocess_of
-from galaxalign.align.embedded import IMAGE_TOWERS
+from galaxalign.align.names import IMAGE_TOWERS
 from galaxalign.errors import GalaxAlignError
 from tests.align.towers import build
 
