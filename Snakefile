@@ -6,12 +6,12 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from galaxalign.checking import check
 from galaxalign.data.patterns import find_tiles
 from galaxalign.data.sources import CUTOUTS, DOWNLOADED, FAILURES, TILES, input_files
 from galaxalign.errors import GalaxAlignError
 from galaxalign.provenance import code, content_mark
 from galaxalign.settings import (
-    check,
     colour_bands,
     dataset_settings,
     first_stage,

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.measuring import ROOT
 from galaxalign.align.__main__ import train
+from galaxalign.checking import check
 from galaxalign.embed.embedding import embed_dataset
 from galaxalign.evaluate.evaluation import EvaluationSettings
 from galaxalign.evaluate.sweeps import SweptRun, write_sweep
@@ -22,7 +23,6 @@ from galaxalign.settings import (
     CONFIG,
     SCHEMA,
     Settings,
-    check,
     read_config,
     recipe_settings,
     swept_runs,

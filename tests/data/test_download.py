@@ -10,6 +10,9 @@ import pytest
 from galaxalign.data import download as module
 from galaxalign.data.download import download
 from galaxalign.errors import GalaxAlignError
+from tests.data.fetching import no_proxy
+
+__all__ = ["no_proxy"]
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -49,11 +52,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
