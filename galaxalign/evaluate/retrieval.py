@@ -114,6 +114,7 @@ def retrieve_by_galaxy(
 
     def resampled(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
         copies = [np.bincount(one, minlength=len(label)) for one in drawn]
+        # Where nobody finds anybody, as only the smallest sets can be drawn, nothing is learned.
         return np.stack([of_copies(one) if (alike > one)[one > 0].any() else value for one in copies])
 
     value = of_copies(np.ones(len(label), np.int64))

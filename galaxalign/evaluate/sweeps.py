@@ -96,7 +96,7 @@ def gain(
     resample draws galaxies with replacement within their true class, the same for both runs and all seeds, and adds
     to their mean gain what the mean of S seeds errs by, s t / sqrt(S), with s the standard deviation of the gains
     from seed to seed and t drawn from Student's distribution of S - 1 degrees of freedom.  Where galaxies tell
-    nothing it is Student's interval of the mean, which with two seeds is 6.4 times as wide as with five.
+    nothing it is Student's interval of the mean, which with two seeds is seven times as wide as with five.
 
     Parameters
     ----------

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from galaxalign.data.labels import FATES, NO_CLASS
 from galaxalign.figures.style import BLUE, CLOSE, MEDIUM, ORANGE, PAGE, SKY, SMALL, VERMILION, styled, wrap
 
-# Inches: room for names, of a row, beside a panel, of a letter of a name, and the narrowest bars.
-NAMES, ROW, EDGE, LETTER, NARROWEST = 1.15, 0.24, 0.2, 0.046, 2.2
+# Inches: room for names and of it what parts them from the bars, of a row, beside a panel, of a letter of a name, and
+# the narrowest bars.
+NAMES, GAP, ROW, EDGE, LETTER, NARROWEST = 1.15, 0.12, 0.24, 0.2, 0.046, 2.2
 COLOURS = dict(zip(FATES, (BLUE, SKY, ORANGE, "#D9D9D9", VERMILION), strict=True))
 # Colour is not the only difference.
 HATCHES = dict(zip(FATES, ("", "////", "....", "", "xxxx"), strict=True))
@@ -32,7 +33,7 @@ def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     """
     rows, classes = len(table), len(names)
     conflicts = int(table["conflicts"].sum())
-    words = [wrap(name, NAMES - 0.12, SMALL, lines=2) for name in [*names, NO_CLASS]]
+    words = [wrap(name, NAMES - GAP, SMALL, lines=2) for name in [*names, NO_CLASS]]
     longest = LETTER * max(len(line) for word in words for line in word.split("\n"))
     under = longest + 0.4 if conflicts else 0.5
     height = under + ROW * rows + 0.35
@@ -46,7 +47,7 @@ def label_counts(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         cells = figure.add_axes((left / PAGE, bottom / height, matrix / PAGE, ROW * classes / height))
         # Columns may be narrower than two lines.
         narrow = matrix < ROW * classes
-        _matrix(cells, table, [wrap(name, NAMES - 0.12, SMALL, lines=1) for name in names] if narrow else words[:-1])
+        _matrix(cells, table, [wrap(name, NAMES - GAP, SMALL, lines=1) for name in names] if narrow else words[:-1])
         total = int(table["galaxies"].sum())
         cells.set_xlabel(f"Rule that holds too\n({conflicts} of {total} galaxies)", fontsize=MEDIUM)
     return figure

@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from galaxalign.align import fitting
+from galaxalign.align import fitting, training
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
 from galaxalign.align.fitting import fit_head, fitted_head
@@ -169,6 +169,12 @@ def test_norms_that_a_start_froze_are_trained_where_asked_for(inputs, tmp_path):
     means = [name for name in before if name.endswith("running_mean")]
     assert means
     assert not any(torch.equal(before[name], after[name]) for name in means)
+
+
+def test_processes_do_not_share_the_statistics_of_a_batch(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "world", lambda: 2)
+    with pytest.raises(GalaxAlignError, match="each of 2 processes sees a part: run one process"):
+        train_shared(inputs, tmp_path, recipe(norm_layers="trained"))
 
 
 def test_patience_without_a_judge_ends_nothing(inputs, tmp_path, caplog):
