@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from galaxalign.symbols.appearance import Appearance, Band, Observation
 from galaxalign.symbols.geometry import Geometry
 from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.matching import LEVELS, QUANTITIES, SurveyLook, measure
+from galaxalign.symbols.matching import LEVELS, QUANTITIES, SurveyLook, border_width, measure
 from galaxalign.symbols.rendering import render
 from galaxalign.symbols.sheet import ClassSheet
 
@@ -111,6 +111,7 @@ class LivingSymbols:
 
     def __init__(self, sheet: ClassSheet, look: SurveyLook | None, size: int) -> None:
         self.sheet, self.look, self.size = sheet, look, size
+        self._frame = _frame(size)
         self._sizes = dict.fromkeys((name for entry in sheet.classes for name in entry.symbols), 1.0)
         for _ in range(ROUNDS if look is not None else 0):
             self._sizes = {name: size * self._smallness(name) for name, size in self._sizes.items()}
@@ -241,6 +242,8 @@ class LivingSymbols:
         apart = column("fringe") * torch.tensor([0.5, 0.0, -0.5], device=device)[:, None, None]
         angle = column("fringe_angle")
         flux = _smoothed(flux, width, apart * torch.cos(angle), apart * torch.sin(angle))
+        # What of a galaxy reaches the border is part of what was measured as the sky there.
+        flux = flux - self._border(flux)
         # Whatever is measured of a galaxy is what it shows above the sky.
         sky = colours("sky")
         level = sky.mean(1, keepdim=True)
@@ -261,11 +264,23 @@ class LivingSymbols:
         values = 255 * flux * _stretch(flux.mean(1, keepdim=True), depth)
         return values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
+    def _border(self, flux: Tensor) -> Tensor:
+        """Median (N, C, 1, 1) of where the sky is measured."""
+        return flux.flatten(-2)[..., self._frame.to(flux.device)].median(-1).values[..., None, None]
+
     def _peak(self, flux: Tensor) -> Tensor:
         """Brightness (N, 1, 1, 1) of the brightest place in the middle."""
         low, high = self.size // 2 - self.size // 8 + EDGE, self.size // 2 + self.size // 8 + EDGE
         mean = flux[..., low:high, low:high].mean(1, keepdim=True)
         return F.avg_pool2d(mean, 3, 1).amax((2, 3), keepdim=True).clamp_min(1e-6)
+
+
+def _frame(size: int) -> Tensor:
+    """Places in a flattened picture with its EDGE of every fourth pixel of the border that sky is measured in."""
+    place = torch.arange(size + 2 * EDGE) - EDGE
+    depth = torch.minimum(place, size - 1 - place)
+    depth = torch.minimum(depth[:, None], depth)
+    return ((depth >= 0) & (depth < border_width(size))).flatten().nonzero().flatten()[::4]
 
 
 def _others(flux: Tensor, table: dict[str, Tensor]) -> Tensor:

@@ -182,10 +182,15 @@ def measure(picture: NDArray[np.uint8]) -> dict[str, float]:
     return found | shape | _neighbours(bright, smooth, galaxy, spread)
 
 
+def border_width(side: int) -> int:
+    """Pixels of the border in which sky is measured, of pictures of a side of so many."""
+    return max(3, round(BORDER * side))
+
+
 def _sky(values: Picture) -> tuple[Picture, Picture, Mask]:
     """Level and noise of each colour in the border, and where there is nothing else."""
     side = len(values)
-    width = max(3, round(BORDER * side))
+    width = border_width(side)
     border = np.ones((side, side), bool)
     border[width:-width, width:-width] = False
     sky = np.median(values[border], axis=0)

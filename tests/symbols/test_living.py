@@ -83,12 +83,24 @@ def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
     found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
     seen = {name: float(np.median([one[name] for one in found])) for name in QUANTITIES}
     assert seen["peak"] == pytest.approx(peak, rel=0.08)
-    assert seen["radius"] == pytest.approx(17.0, rel=0.2)
+    assert seen["radius"] == pytest.approx(17.0, rel=0.25)
     assert seen["sky_green"] == pytest.approx(sky, abs=0.015)
     # Black is cut off: only a sky that is above it shows its noise whole.
     if sky:
         assert seen["noise_green"] == pytest.approx(0.02, rel=0.2)
         assert seen["shared_noise"] == pytest.approx(0.8, abs=0.08)
+
+
+@pytest.mark.parametrize("radius", [12.0, 20.0, 26.0])
+def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius):
+    known = {"radius": radius, "peak": 0.6, "neighbours": 0.0}
+    known |= {f"{what}_{c}": value for what, value in (("sky", 0.04), ("noise", 0.02)) for c in ("red", "green", "blue")}
+    quantiles = {
+        name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
+    }
+    survey = SurveyLook(side=SIZE, pictures=48, quantiles=quantiles, correlation=look.correlation)
+    found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
+    assert np.median([one["sky_green"] for one in found]) == pytest.approx(0.04, abs=0.012)
 
 
 def test_without_a_look_pictures_are_more_various(sheet, living):
