@@ -77,7 +77,7 @@ def clip_backbone(settings: BackboneSettings, *, with_text: bool, weights: bool)
     except Exception as error:
         raise GalaxAlignError(
             f"backbone {name} with weights {source!r} cannot be loaded ({type(error).__name__}: {_brief(error)}); "
-            "give the path of a local checkpoint of this very model"
+            "give the path of a local checkpoint of this very model, and the backbone.size that it was trained with"
             + (", or run it once where the model hub can be reached" if source in tags else "")
         ) from error
     visual = model.visual

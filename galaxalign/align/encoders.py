@@ -79,6 +79,9 @@ def load_tower(tower: nn.Module, path: Path, name: str) -> None:
     for key in given:
         if key not in own:
             raise GalaxAlignError(f"{path} has a weight {key!r}, which {name} has not; {cure}")
+    broken = next((key for key, tensor in given.items() if not bool(tensor.isfinite().all())), None)
+    if broken:
+        raise GalaxAlignError(f"{path}: {broken} holds numbers that are not finite; {cure}")
     tower.load_state_dict(given)
 
 

@@ -86,7 +86,9 @@ class TriModalModel(nn.Module):
             if tower is not None:
                 unfold_norms(tower)
 
-    def forward(self, pictures: Tensor, views: Tensor | None, texts: Tensor | None) -> dict[str, Tensor]:
+    def forward(
+        self, pictures: Tensor, views: Tensor | None, texts: Tensor | None, text_seed: int = 0
+    ) -> dict[str, Tensor]:
         """One pass of everything that a training step embeds.
 
         Parameters
@@ -94,6 +96,7 @@ class TriModalModel(nn.Module):
         pictures : galaxies (N, 3, H, W) between 0 and 1.
         views : symbols (M, 3, h, w), likewise; None where no loss needs them.
         texts : what the text trunk gave (T, F) where it is locked, else token ids (T, L); None likewise.
+        text_seed : of the dropout of the text tower.
 
         Returns
         -------
@@ -113,7 +116,11 @@ class TriModalModel(nn.Module):
         if drawn is not None:
             outputs["symbols"] = F.normalize(drawn.float(), dim=-1)
         if texts is not None and self.text is not None:
-            embedded = self.text(texts) if texts.dtype == torch.long else self.text.projection(texts)
+            if texts.dtype == torch.long:
+                torch.manual_seed(text_seed)
+                embedded = self.text(texts)
+            else:
+                embedded = self.text.projection(texts)
             outputs["texts"] = F.normalize(embedded.float(), dim=-1)
         if self.head is not None:
             outputs["logits"] = self.head(features.float())

@@ -94,7 +94,7 @@ def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, 
     with processes() as device:
         towers, aligned = _first_towers(source, recipe, inputs.sheet)
         towers.to(device)
-        if source.start is None and not aligned and recipe.trains_texts("shared"):
+        if not aligned and recipe.trains_texts("shared"):
             place_texts(towers, recipe, inputs.material)
         checkpoint = Checkpoint(
             model=towers,
@@ -126,7 +126,10 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
         if stage.epochs and (stage.weights.symbol_text or stage.weights.image_symbol):
             towers.own_symbol_tower()
         _add_missing_parts(towers, recipe, len(inputs.sheet.classes))
-        trained = replace(checkpoint, model=towers.to(device), recipe=recipe, stage="symbol", code=source.code)
+        towers.to(device)
+        if not checkpoint.aligned and recipe.trains_texts("symbol") and not recipe.trains_texts("shared"):
+            place_texts(towers, recipe, inputs.material)
+        trained = replace(checkpoint, model=towers, recipe=recipe, stage="symbol", code=source.code)
         _train(trained, ["symbol"], source, inputs, model=model, history=history, steps=steps, start=shared)
 
 
@@ -270,7 +273,12 @@ def read_inputs(source: Source, recipe: Recipe) -> Inputs:
     if len(used) == 0 and recipe.living.share == 0:
         raise GalaxAlignError(
             f"{source.images} has no labelled galaxy to train on; the data set needs labels and a split, "
-            "or the run a living.share above 0"
+            "or the run a living.share above 0 and, as epoch_size, the number of rendered galaxies in an epoch"
+        )
+    if len(used) == 0 and recipe.epoch_size == "all":
+        raise GalaxAlignError(
+            f"{source.images} has no labelled galaxy, so that an epoch_size of all is none: give the number of "
+            "rendered galaxies in an epoch"
         )
     living = None
     if recipe.living.share:

@@ -21,7 +21,7 @@ from galaxalign.align.vocabulary import Vocabulary
 from galaxalign.align.votes import TreeTargets, vote_losses
 from galaxalign.errors import GalaxAlignError
 
-Forward = Callable[[Tensor, Tensor | None, Tensor | None], dict[str, Tensor]]
+Forward = Callable[[Tensor, Tensor | None, Tensor | None, int], dict[str, Tensor]]
 # What the model gives of each galaxy; the rest is shared by all.
 PER_GALAXY = ("images", "logits")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -29,10 +29,14 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 
 @dataclass(frozen=True)
 class Piece:
-    """What one process passes at once: galaxies (n, 3, H, W) between 0 and 1, and the seed of its dropout."""
+    """What one process passes at once: galaxies (n, 3, H, W) between 0 and 1, and seeds of dropout.
+
+    `seed` is the piece's own, `text_seed` that of texts, which all processes pass alike.
+    """
 
     pictures: Tensor
     seed: int
+    text_seed: int
 
 
 class Step:
@@ -166,7 +170,7 @@ class Step:
         torch.manual_seed(piece.seed)
         kind = PRECISIONS[self.recipe.precision]
         with torch.autocast(self.device.type, kind, enabled=kind is not None):
-            return forward(piece.pictures, views, texts)
+            return forward(piece.pictures, views, texts, piece.text_seed)
 
     def _piece(self, step: int, number: int, piece: Batch, real: Tensor) -> Piece:
         """The galaxies of a piece, read and rendered, changed at random."""
@@ -183,7 +187,8 @@ class Step:
             mixed[made], mixed[~made] = rendered, pictures
             pictures = mixed
         changed = augment(pictures, self.recipe.backbone.size, self.recipe.augment, flip=flip, generator=draws)
-        return Piece(changed, seed_for(Purpose.GALAXIES, *self.place, step, number))
+        seeds = seed_for(Purpose.GALAXIES, *self.place, step, number), seed_for(Purpose.TEXTS, *self.place, step)
+        return Piece(changed, *seeds)
 
     def _views(self, step: int) -> tuple[Tensor | None, Tensor]:
         """This step's views of the symbols and their classes, the same in every process."""

@@ -78,7 +78,7 @@ class StageTrainer:
             model.image.compile(dynamic=False)
         self.step = Step(model, name=name, recipe=recipe, material=material)
         self.steps_an_epoch = epoch_length(len(material.train), recipe)
-        self.done = 0
+        self.done, self.skipped = 0, 0
         self.best: dict[str, Any] = {"score": -1.0, "epoch": 0, "weights": {}}
         self.unread: dict[str, Tensor] | None = None
         self._restore()
@@ -89,8 +89,11 @@ class StageTrainer:
         batch = self.recipe.batch_size
         for _ in progress(self.steps(), total=left * batch, what=f"stage {self.name}", unit="galaxies", each=batch):
             pass
+        self._tell_skipped()
         if self.average is not None:
             self.average.exchange(self.model)
+        if not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
+            raise self._diverged("weights are not finite")
         if self.best["weights"]:
             self.model.load_state_dict(self.best["weights"])
             logger.info("stage %s: the best weights are those of epoch %d", self.name, self.best["epoch"])
@@ -102,6 +105,16 @@ class StageTrainer:
                 logger.info("stage %s: no gain for %d epochs, stopped", self.name, self.recipe.patience)
                 return
             yield from self._epoch(epoch)
+
+    def _tell_skipped(self) -> None:
+        """Half precision begins with gradients scaled too high for it, and leaves out steps until they are not."""
+        if not self.skipped:
+            return
+        told = f"stage {self.name}: {self.skipped} of {self.done} steps were left out, as float16 could not hold "
+        told += "their gradients"
+        if self.skipped == self.done:
+            raise GalaxAlignError(f"{told}: train for more steps, or set precision to bfloat16 or float32")
+        logger.warning(told)
 
     def _given_up(self, epoch: int) -> bool:
         judged = self.best["epoch"] > 0
@@ -136,8 +149,10 @@ class StageTrainer:
         losses = self.step.gradients(self.done, batch, pieces, real, self.scaler)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.skipped += self.scaler.get_scale() < scale
         self.model.bound_scale()
         if self.average is not None:
             self.average.update(self.model)
@@ -163,12 +178,15 @@ class StageTrainer:
         row["temperature"], row["gradient_norm"] = 1 / values["scale"], values["gradient_norm"]
         row |= {"loss": values["loss"]} | {f"loss_{term}": values[term] for term in TERMS if term in values}
         if not torch.isfinite(torch.tensor(values["loss"])):
-            rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
-            kept = f"; the last good state is in {self.state.path}" if self.state and self.state.path.exists() else ""
-            raise GalaxAlignError(
-                f"the loss is {values['loss']} at step {row['step']} of stage {self.name}, with learning rates "
-                f"{rates}: lower stages.{self.name}.learning_rate{kept}"
-            )
+            raise self._diverged(f"the loss is {values['loss']}")
+
+    def _diverged(self, what: str) -> GalaxAlignError:
+        rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
+        kept = f"; the last good state is in {self.state.path}" if self.state and self.state.path.exists() else ""
+        return GalaxAlignError(
+            f"{what} at step {self.history.steps[-1]['step']} of stage {self.name}, with learning rates "
+            f"{rates}: lower stages.{self.name}.learning_rate{kept}"
+        )
 
     def _end_epoch(self, epoch: int, galaxies: int, clock: Clock) -> None:
         if self.average is not None:
@@ -197,6 +215,7 @@ class StageTrainer:
         self.state.save(
             {
                 "done": self.done,
+                "skipped": self.skipped,
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
@@ -211,7 +230,7 @@ class StageTrainer:
         content = self.state.load(self.model.logit_scale.device) if self.state is not None else None
         if content is None:
             return
-        self.done, self.best = content["done"], content["best"]
+        self.done, self.skipped, self.best = content["done"], content["skipped"], content["best"]
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content["scaler"])

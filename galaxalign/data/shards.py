@@ -176,11 +176,16 @@ def _virtual_pictures(index: h5py.File, shards: Sequence[Path], folder: Path, to
             shapes.append(shard[IMAGES].shape)
     if sum(shape[0] for shape in shapes) != total:
         raise GalaxAlignError(f"the shards in {shards[0].parent} are not those of {total} galaxies: remove them")
-    layout, first = h5py.VirtualLayout((total, *shapes[0][1:]), np.uint8), 0
+    kind = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    kind.set_obj_track_times(False)
+    whole, first = h5py.h5s.create_simple((total, *shapes[0][1:])), 0
     for path, shape in zip(shards, shapes, strict=True):
-        layout[first : first + shape[0]] = h5py.VirtualSource(path.relative_to(folder).as_posix(), IMAGES, shape)
+        whole.select_hyperslab((first, 0, 0, 0), shape)
+        name = path.relative_to(folder).as_posix()
+        kind.set_virtual(whole, name.encode(), IMAGES.encode(), h5py.h5s.create_simple(shape))
         first += shape[0]
-    index.create_virtual_dataset(IMAGES, layout)
+    whole.select_all()
+    h5py.h5d.create(index.id, IMAGES.encode(), h5py.h5t.NATIVE_UINT8, whole, kind)
 
 
 def _widths(shards: Sequence[Path]) -> dict[str, np.dtype[np.bytes_]]:

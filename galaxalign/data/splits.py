@@ -252,9 +252,10 @@ def _too_few(
     galaxies, groups = int(counts[:, label].sum()), int((counts[:, label] > 0).sum())
     names = ", ".join(SPLITS[split] for split in required)
     if galaxies == 0:
+        missing = [repr(name) for name, found in zip(classes, counts.sum(axis=0), strict=True) if not found]
         return GalaxAlignError(
-            f"class {classes[label]!r} has no galaxy that can be used: add some, look whether all were rejected (the "
-            "manifest has their flags), or remove the class from the class sheet"
+            f"class {', '.join(missing)} has no galaxy that can be used: add some, look at their label column or vote "
+            "rule and whether their rows or images were rejected, or remove the class from the class sheet"
         )
     if lent:
         return GalaxAlignError(

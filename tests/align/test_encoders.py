@@ -50,6 +50,7 @@ def test_timm_towers_take_other_sizes_and_safetensors(tmp_path):
         (lambda state: state.pop("stem.0.weight"), r"no weight 'stem.0.weight'.*encoder, model"),
         (lambda state: state.update({"encoder.stem.0.weight": torch.ones(1)}), "several weights 'stem.0.weight'"),
         (lambda state: state.clear(), "holds no weights"),
+        (lambda state: state["stem.0.weight"].fill_(torch.nan), "stem.0.weight holds numbers that are not finite"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_by_its_first_wrong_weight(change, words, tmp_path):

@@ -12,7 +12,7 @@ from galaxalign.align.inference import embed_all, embed_texts, in_batches
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.placement import place_texts
 from galaxalign.align.stages import read_inputs
-from tests.align.small import recipe, source, train_shared
+from tests.align.small import recipe, source, train, train_shared
 from tests.align.voted import write_voted
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "embedded", "size": 32}
@@ -119,3 +119,22 @@ def test_a_run_that_starts_from_another_keeps_the_places_it_learned(inputs, tmp_
     second = train_shared(inputs, tmp_path / "second", still, start=first)
     learned, kept = (load_checkpoint(path).model.text.projection.weight for path in (first, second))
     torch.testing.assert_close(learned, kept)
+
+
+@pytest.mark.parametrize("start", ["none", "images alone"])
+def test_texts_that_stage_2_or_a_start_without_texts_brings_are_placed(inputs, tmp_path, start):
+    """They stay where they are put, as nothing is learned."""
+    resting = {"learning_rate": {"tower": 0.0, "new": 0.0}, "lock": ["image", "text"]}
+    late = {"shared": {"epochs": 0}, "symbol": resting | {"weights": {"image_symbol": 0.0, "symbol_text": 0.0}}}
+    chosen, started = recipe(backbone=EMBEDDED, classifier="text", stages=late), None
+    if start != "none":
+        chosen = recipe(backbone=EMBEDDED, classifier="text", stages={"shared": resting, "symbol": {"epochs": 0}})
+        slow = {"shared": {"learning_rate": {"tower": 1e-6, "new": 1e-6}}}
+        started = train_shared(inputs, tmp_path / "start", recipe("image_only", backbone=EMBEDDED, stages=slow))
+    towers = load_checkpoint(train(inputs, tmp_path / "run", chosen, start=started)).model
+    material = read_inputs(source(inputs), chosen).material
+    embeddings, labels = galaxies(towers, material)
+    prompts = material.vocabulary.prompts
+    means = torch.stack([embeddings[labels == index].mean(0) for index in range(prompts.classes)])
+    places = F.normalize(means - means.mean(0), dim=1)[torch.as_tensor(prompts.text_classes)]
+    assert ((torch.from_numpy(embed_texts(towers, prompts.texts)) * places).sum(1) > 0.99).all()

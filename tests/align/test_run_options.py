@@ -143,6 +143,20 @@ def test_half_precision_trains_weights_of_full_precision(inputs, tmp_path):
     assert all(value.dtype == torch.float32 for value in load_checkpoint(path).model.parameters())
 
 
+def test_steps_that_half_precision_leaves_out_are_told_and_a_stage_without_any_fails(inputs, tmp_path, caplog):
+    few = recipe(precision="float16", stages={"symbol": {"epochs": 0}})
+    with pytest.raises(GalaxAlignError, match=r"stage shared: (\d+) of \1 steps were left out.*bfloat16"):
+        train_shared(inputs, tmp_path / "few", few)
+    train_shared(inputs, tmp_path / "many", recipe(precision="float16", stages={"shared": {"epochs": 8}}))
+    (told,) = (record.getMessage() for record in caplog.records if "left out" in record.getMessage())
+    steps = pd.read_csv(tmp_path / "many/shared_steps.tsv", sep="\t")
+    left_out = int(
+        (steps["temperature"].diff() == 0).sum() + (steps["temperature"][0] == pytest.approx(0.07, abs=1e-9))
+    )
+    assert 0 < left_out < len(steps)
+    assert told.startswith(f"stage shared: {left_out} of {len(steps)} steps were left out")
+
+
 def test_a_symbol_tower_of_its_own_is_interpolated_from_the_image_tower(inputs, tmp_path):
     hot = {name: {"learning_rate": {"tower": 0.1, "new": 0.1}} for name in ("shared", "symbol")}
     chosen = recipe(stages=hot, interpolate=[0.0])

@@ -1,7 +1,9 @@
 """Both stages on a handful of pictures with random weights: files, parts, determinism, later use."""
 
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.search.prediction import predict
 from galaxalign.search.similarity import Queries, find_similar
 from galaxalign.symbols.sheet import read_sheet
-from tests.align.small import SHEET, recipe, train
+from tests.align.small import SHEET, recipe, train, train_shared
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "none", "size": 32}
 
@@ -119,6 +121,23 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_cure(inputs, tmp_
     hot = {"shared": {"learning_rate": {"tower": 1e30, "new": 1e30}, "epochs": 3}}
     with pytest.raises(GalaxAlignError, match=r"step \d+ of stage shared.*lower stages.shared.learning_rate"):
         train(inputs, tmp_path / "hot", recipe(stages=hot))
+
+
+def test_a_last_step_that_goes_astray_is_told(inputs, tmp_path):
+    hot = {"shared": {"learning_rate": {"tower": 1e38, "new": 1e38}}}
+    one = recipe(stages=hot, batch_size=64, optimizer={"warmup": 0.0, "clip": 1e30})
+    with pytest.raises(GalaxAlignError, match=r"weights are not finite at step 1 of stage shared.*lower stages.shared"):
+        train_shared(inputs, tmp_path / "hot", one)
+
+
+def test_a_data_set_without_labels_asks_for_a_number_of_rendered_galaxies(inputs, tmp_path):
+    unlabelled = tmp_path / "images.h5"
+    shutil.copy(inputs[0], unlabelled)
+    with h5py.File(unlabelled, "r+") as store:
+        store["label"][:] = -1
+    rendered = recipe(living={"share": 1.0, "matched": False}, classifier="fused")
+    with pytest.raises(GalaxAlignError, match="epoch_size of all is none: give the number of rendered galaxies"):
+        train((unlabelled, inputs[1]), tmp_path / "run", rendered)
 
 
 def test_wrong_model_files_are_named(tmp_path):

@@ -87,10 +87,20 @@ def _work(rank: int, port: int, inputs: tuple[Path, Path], model: Path, chosen: 
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(("targets", "accumulate"), [("class", 1), ("class", 2), ("identity", 1)])
-def test_two_processes_give_the_loss_and_gradients_of_one(inputs, tiny, tmp_path, targets, accumulate):
+# A text tower that learns has dropout of its own, which all processes must draw alike.
+TEXTS_LEARN = {
+    "backbone": {"name": "lite0-minilm", "pretrained": "embedded", "size": 32},
+    "stages": {"shared": {"weights": WEIGHTS, "lock": []}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "accumulate"),
+    [({"targets": "class"}, 1), ({"targets": "class"}, 2), ({"targets": "identity"}, 1), (TEXTS_LEARN, 1)],
+)
+def test_two_processes_give_the_loss_and_gradients_of_one(inputs, tiny, tmp_path, changes, accumulate):
     """With augmentation, dropout and rendered galaxies: the pieces of a batch have draws of their own."""
-    chosen = {**MIXED, "targets": targets, "dropout": 0.2}
+    chosen = {**MIXED, "dropout": 0.2, **changes}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

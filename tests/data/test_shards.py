@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 import h5py
 import numpy as np
@@ -78,6 +79,17 @@ def test_four_shards_are_one_store(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "results/images.h5") as file, h5py.File(one.path) as whole:
         np.testing.assert_array_equal(file["images"][:], whole["images"][:])
     np.testing.assert_array_equal(read_store(tmp_path / "results/images.h5").pictures(rows), one.pictures(rows))
+
+
+def test_a_store_of_shards_is_the_same_whenever_it_is_made(tmp_path):
+    write_manifest(tmp_path, list(range(36)))
+    join(tmp_path)
+    before = (tmp_path / "images.h5").read_bytes()
+    (tmp_path / "images.h5").unlink()
+    # HDF5 tells times by the second.
+    time.sleep(1.1)
+    join(tmp_path)
+    assert (tmp_path / "images.h5").read_bytes() == before
 
 
 def test_a_missing_or_shortened_shard_is_named(tmp_path):

@@ -137,6 +137,7 @@ def test_a_rare_class_is_in_every_split():
         ([0, 0, 0, 1, 1], range(5), "class 'class 1' has 2 galaxies in 2 groups"),
         ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3], "class 'class 1' has 3 galaxies in 1 group, "),
         ([0, 0, 0, 2, 2, 2], range(6), "class 'class 1' has no galaxy that can be used"),
+        ([0, 0, 0, 3, 3, 3], range(6), "class 'class 1', 'class 2' has no galaxy that can be used"),
     ],
 )
 def test_a_class_with_too_few_galaxies(labels, groups, words):

@@ -94,7 +94,9 @@ def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
 @pytest.mark.parametrize("radius", [12.0, 20.0, 26.0])
 def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius):
     known = {"radius": radius, "peak": 0.6, "neighbours": 0.0}
-    known |= {f"{what}_{c}": value for what, value in (("sky", 0.04), ("noise", 0.02)) for c in ("red", "green", "blue")}
+    known |= {
+        f"{what}_{c}": value for what, value in (("sky", 0.04), ("noise", 0.02)) for c in ("red", "green", "blue")
+    }
     quantiles = {
         name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
     }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,13 +107,16 @@ def test_shards_are_one_store_whose_labels_change_without_them(made):
     assert read_store(made / STORE).id[7] == "H7"
 
 
+# The backbone as it comes.
+PLAIN = {"plain": {"classifier": "symbol", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}}
+
+
 def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     write_catalogue(made / "own", list(range(36)))
     model = "results/own/plain/model.pt"
     overlay = {
         "data": {"shard_size": 18},
-        # The backbone as it comes.
-        "runs": {"plain": {"classifier": "symbol", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}},
+        "runs": PLAIN,
         "predictions": {"model": model, "datasets": ["own"]},
         "similar": {"model": model, "dataset": "own", "galaxies": ["G7"], "symbols": ["merger"], "texts": []},
     }
@@ -133,3 +137,17 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
     for sharded, whole in zip(tables["shards"], tables["whole"], strict=True):
         assert len(whole) >= 8
         pd.testing.assert_frame_equal(sharded, whole, rtol=1e-5)
+
+
+def test_a_model_that_takes_the_place_of_a_younger_one_is_noticed(made):
+    overlay = {"runs": PLAIN, "predictions": {"model": "brought.pt", "datasets": ["own"]}}
+    write_overlay(made / "brought.yaml", overlay)
+    write_catalogue(made / "own", list(range(36)))
+    run(made, "results/own/plain/model.pt", overlays=("whole.yaml", "search.yaml"))
+    shutil.copy(made / "results/own/plain/model.pt", made / "brought.pt")
+    table = "results/predictions/own/predictions.parquet"
+    assert run(made, table, overlays=("whole.yaml", "brought.yaml"))["predictions_of"] == 1
+    assert run(made, table, overlays=("whole.yaml", "brought.yaml")) == {}
+    shutil.copy(made / "results/own/plain/shared.pt", made / "brought.pt")
+    os.utime(made / "brought.pt", (1e9, 1e9))
+    assert run(made, table, overlays=("whole.yaml", "brought.yaml"))["predictions_of"] == 1

@@ -21,6 +21,7 @@ rule align_shared:
         runtime="12h",
     params:
         recipe=first_stage_of,
+        weights=lambda wildcards: mark_of_brought(weights_of(wildcards)),
         code=code("align.stages"),
     script:
         "../scripts/align_shared.py"

@@ -94,6 +94,13 @@ def marks_of(wildcards):
     return [content_mark(Path(file)) for file in files]
 
 
+def mark_of_brought(path):
+    """What tells a model or weights that the user brought from others in their place; "" of what a run makes."""
+    # Of its own files Snakemake knows.
+    own = not path or Path(path).parts[0] == "results"
+    return "" if own else content_mark(Path(path))
+
+
 def classes_of(wildcards):
     """The files that say what the classes of a data set are."""
     return [sheet_of(wildcards), *filter(None, [tree_of(wildcards)])]

@@ -15,6 +15,7 @@ rule shard_for_predictions:
         settings=picture_settings_of,
         max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
         shard_size=lambda wildcards: dataset_of(wildcards)["data"]["shard_size"],
+        model=mark_of_brought(config["predictions"]["model"]),
         code=code("data.shards"),
     script:
         "../scripts/search_shard.py"
@@ -40,6 +41,7 @@ rule images_for_predictions:
         settings=picture_settings_of,
         max_blank=lambda wildcards: dataset_of(wildcards)["data"]["max_blank"],
         max_rejected=lambda wildcards: dataset_of(wildcards)["data"]["max_rejected"],
+        model=mark_of_brought(config["predictions"]["model"]),
         code=code("data.building"),
     script:
         "../scripts/search_images.py"
@@ -62,6 +64,7 @@ rule embeddings_for_predictions:
         mem="8GB",
         runtime="2h",
     params:
+        model=mark_of_brought(config["predictions"]["model"]),
         code=code("embed.embedding"),
     script:
         "../scripts/search_embed.py"
@@ -79,6 +82,7 @@ rule predictions_of:
     log:
         "<logs>/predictions_of/{dataset}.log",
     params:
+        model=mark_of_brought(config["predictions"]["model"]),
         code=code("search.prediction"),
     script:
         "../scripts/search_predict.py"
@@ -105,6 +109,8 @@ use rule shard_for_predictions as shard_for_search with:
         "<logs>/shard_for_search/{dataset}/{shard}.log",
     benchmark:
         "<benchmarks>/shard_for_search/{dataset}/{shard}.tsv"
+    params:
+        model=mark_of_brought(config["similar"]["model"]),
 
 
 use rule images_for_predictions as images_for_search with:
@@ -121,6 +127,8 @@ use rule images_for_predictions as images_for_search with:
         "<logs>/images_for_search/{dataset}.log",
     benchmark:
         "<benchmarks>/images_for_search/{dataset}.tsv"
+    params:
+        model=mark_of_brought(config["similar"]["model"]),
 
 
 use rule embeddings_for_predictions as embeddings_for_search with:
@@ -133,6 +141,8 @@ use rule embeddings_for_predictions as embeddings_for_search with:
         "<logs>/embeddings_for_search/{dataset}.log",
     benchmark:
         "<benchmarks>/embeddings_for_search/{dataset}.tsv"
+    params:
+        model=mark_of_brought(config["similar"]["model"]),
 
 
 rule similar_table:
@@ -155,6 +165,7 @@ rule similar_table:
             key: config["similar"][key] for key in ("galaxies", "symbols", "texts")
         },
         nearest=config["similar"]["nearest"],
+        model=mark_of_brought(config["similar"]["model"]),
         code=code("search.similarity"),
     script:
         "../scripts/search_similar.py"
