@@ -111,7 +111,7 @@ def unlabelled_runs(config: Settings) -> list[Settings]:
     These are the runs that saw no label in training, as none was given or nothing was trained, and are
     in no sweep.
     """
-    swept = {run for sweep in config["sweeps"] for run in sweep["runs"]}
+    swept = {member[key] for member in swept_runs(config) for key in ("run", "name")}
     found = []
     for run in config["active"]["runs"]:
         recipe = recipe_settings(config, run)
@@ -141,13 +141,16 @@ def _starts(config: Settings, run: str) -> Iterator[str]:
 def unrolled(config: Settings) -> Settings:
     """`config` with a run for every member of its sweeps; `active.runs` stays, so that figures of runs do too.
 
+    A member starts from the run that its recipe names, with its own seed where the sweeps train that run on no label:
+    the spread of the seeds then holds what the luck of a start gives.
+
     Raises
     ------
     GalaxAlignError
         A sweep names a run that does not exist, or measures gains over a run that is not its own, or two
         runs of one name would differ.
     """
-    runs = dict(config["runs"])
+    runs, members = dict(config["runs"]), {member["name"] for member in swept_runs(config)}
     for place, sweep in enumerate(config["sweeps"]):
         for run in sweep["runs"]:
             if run not in config["runs"]:
@@ -165,6 +168,8 @@ def unrolled(config: Settings) -> Settings:
         for member in _members(sweep):
             own = {"labels_per_class": member["labels"], "seed": member["seed"]}
             recipe = merge(merge(config["runs"][member["run"]], sweep["changes"]), own)
+            start = f"{merge(config['recipe'], recipe)['start']}-0-{member['seed']}"
+            recipe |= {"start": start} if start in members else {}
             if runs.setdefault(member["name"], recipe) != recipe:
                 raise GalaxAlignError(
                     f"'sweeps.{place}' makes a run {member['name']!r} that differs from another of this name: "

@@ -243,6 +243,21 @@ def test_a_sweep_makes_a_run_for_every_member_and_leaves_active_runs(config):
     assert check(checked, SCHEMA) == checked
 
 
+def test_members_start_from_the_run_without_labels_of_their_own_seed_where_it_is_swept(config):
+    config["runs"] |= {"galaxalign": {"start": "living"}}
+    unlabelled = SWEEP | {"runs": ["living"], "over": "none", "labels_per_class": [0], "changes": {}, "seeds": [1]}
+    config["sweeps"] = [SWEEP, unlabelled]
+    config["active"]["runs"] = ["frozen", "living-0-1"]
+    config["figures"]["run"] = "living-0-1"
+    checked = check(config, SCHEMA)
+    starts = {seed: recipe_settings(checked, f"galaxalign-10-{seed}")["start"] for seed in (0, 1)}
+    assert starts == {0: "living", 1: "living-0-1"}
+    assert recipe_settings(checked, "image_only-10-1")["start"] == "none"
+    # An active run that is a member is in the comparison once.
+    assert [run["name"] for run in unlabelled_runs(checked)] == ["frozen"]
+    assert check(checked, SCHEMA) == checked
+
+
 @pytest.mark.parametrize(
     ("sweeps", "words"),
     [
