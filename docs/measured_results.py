@@ -23,8 +23,8 @@ from galaxalign.evaluate.metrics import confusion, macro_f1
 RESULTS = Path("results")
 PAGE = Path("docs/results.md")
 KEPT = Path("docs/measured_few_labels.tsv")
-# Members of sweeps, RUN-LABELS-SEED.
-MEMBER = re.compile(r"-(\d+|all)-\d+$")
+# Members of sweeps, RUN-LABELS-SEED, but for the first without labels, which stands among the active runs.
+MEMBER = re.compile(r"-(?!0-0$)(\d+|all)-\d+$")
 COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml"
 # Files of config/ with sweeps, and what they are about.
 PLANS = {

@@ -74,6 +74,8 @@ def galaxies_of_catalogue(
     named = {purpose: name for purpose, name in columns.items() if isinstance(name, str)}
     wanted = _wanted(catalogue, named)
     voted = [] if kind is None or tree is None else needed_columns(catalogue.names, kind, tree)
+    for name in voted:
+        _check_single(catalogue, name, "which tells votes")
     rows = catalogue.read([*wanted, *voted])
     table, where, marks = rows.cells, Places(path, rows.lines), Marks.none(len(rows.cells))
     faulty = np.isin(np.arange(len(table)), list(rows.faults))
@@ -107,11 +109,7 @@ def _wanted(catalogue: Table, columns: Mapping[str, str]) -> list[str]:
     wanted = []
     for purpose, column in columns.items():
         for name in _names_in(purpose, column):
-            if catalogue.names.count(name) > 1:
-                raise GalaxAlignError(
-                    f"catalogue {catalogue.path} has several columns {name!r}, named by columns.{purpose}: rename all "
-                    "but one"
-                )
+            _check_single(catalogue, name, f"named by columns.{purpose}")
             if name in catalogue.names:
                 wanted.append(name)
             elif not (purpose == "file" and name == ROW):
@@ -120,6 +118,12 @@ def _wanted(catalogue: Table, columns: Mapping[str, str]) -> list[str]:
                     f"{nearest(name, catalogue.names)}"
                 )
     return wanted
+
+
+def _check_single(catalogue: Table, name: str, why: str) -> None:
+    """Raise where a catalogue has several columns of a name that is asked for."""
+    if catalogue.names.count(name) > 1:
+        raise GalaxAlignError(f"catalogue {catalogue.path} has several columns {name!r}, {why}: rename all but one")
 
 
 def _names_in(purpose: str, column: str) -> list[str]:
@@ -221,6 +225,7 @@ def _members(column: "pd.Series[Any]") -> "pd.Series[str]":
 
 def _given(column: "pd.Series[Any]", where: Places) -> "pd.Series[str]":
     said = texts(column).str.lower()
+    said = said.mask(said.isin(UNKNOWN), "")
     unknown = ~said.isin(list(GIVEN))
     if unknown.any():
         row = int(np.argmax(unknown.to_numpy(bool)))

@@ -13,7 +13,7 @@ EXACT_SINGLE = 2**24
 # What people and programs write into cells that say nothing.
 UNKNOWN = ("", "nan", "na", "null", "none", "n/a", "--", "<na>")
 # How programs write large floats as texts.
-_ROUNDED = r"\d(?:\.\d+)?[eE]\+\d{2}"
+_ROUNDED = r"\d(?:\.\d+)?[eE]\+?\d{2}"
 # Degrees or hours, minutes and seconds: 12:34:56.7, -1 02 03, 12h34m56.7s, +01d02'03".
 _SEXAGESIMAL = (
     r"^(?P<sign>[+\-\u2212]?)(?P<whole>\d{1,3})(?P<unit>[:hd°\s])\s*(?P<minutes>[0-5]?\d)[:m'′\s]\s*"

@@ -143,7 +143,9 @@ class Grid:
 
 def celestial_wcs(raw: bytes) -> WCS:
     """The WCS of the two celestial axes of a header, its own bytes, in any system; raises what astropy raises."""
-    return WCS(fits.Header.fromstring(raw.decode("latin-1"))).celestial
+    header = fits.Header.fromstring(raw.decode("latin-1"))
+    # SIP is of the first two axes, and astropy refuses it where there are others.
+    return WCS(header, naxis=2 if "A_ORDER" in header or "B_ORDER" in header else None).celestial
 
 
 def _transformed(transform: Callable[..., Any], first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,6 +1,7 @@
 """Which way the sky lies in an image, and how it is turned upright."""
 
 import math
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ UPRIGHT = np.array([[-1.0, 0.0], [0.0, 1.0]])
 # Projections onto a plane around the reference point (Calabretta & Greisen 2002, A&A 395, 1077), in which north there
 # is as the matrix says.
 _ZENITHAL = ("", "TAN", "SIN", "STG", "ARC", "ZEA", "NCP")
+_SCALE = re.compile(r"CDELT\d|CROTA\d|(CD|PC)\d_\d|PC00\d00\d")
 # How far north may turn between the reference point and an image's middle, degrees, before it is looked up there.
 _TURN = 0.5
 
@@ -32,10 +34,11 @@ def sky_axes(header: dict[str, Value]) -> NDArray[np.float64]:
     """Degrees on the sky per pixel, ((east per x, east per y), (north per x, north per y)), x right and y up.
 
     By CDi_j, or else by CDELTi with PCi_j or CROTAi (Greisen & Calabretta 2002, A&A 395, 1061).  A header without a
-    celestial pair of axes, or whose numbers describe no plane, is taken as north up, east to the left.
+    celestial pair of axes, without any of these, or whose numbers describe no plane, is taken as north up, east to the
+    left.
     """
     pair = celestial_axes(header)
-    if pair is None:
+    if pair is None or not any(_SCALE.fullmatch(key) for key in header):
         return UPRIGHT
     columns = sorted(pair)
     matrix = np.array([[_linear(header, row, column, pair) for column in columns] for row in pair])
@@ -48,7 +51,8 @@ def is_plain(header: dict[str, Value], height: int, width: int) -> bool:
     It is not where another projection, another system, parameters of either, or the way there near a pole turn it.
     """
     pair = celestial_axes(header)
-    if pair is None:
+    # astropy would believe a matrix that describes no plane.
+    if pair is None or sky_axes(header) is UPRIGHT:
         return True
     longitude, latitude = pair
     kind, _, projection = str(header.get(f"CTYPE{longitude}", "")).strip().upper().partition("-")

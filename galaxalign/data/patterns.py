@@ -1,6 +1,7 @@
 """Names of tile files: patterns with wild cards, and the tiles whose files fit them."""
 
 import glob
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,8 @@ def find_tiles(pattern: str, bands: Sequence[str]) -> dict[str, dict[str, str]]:
     Parameters
     ----------
     pattern
-        Path with ``*`` (within a folder), ``**`` (across folders), ``?``, and ``{band}`` where each band is a file.
+        Path with ``*`` (within a folder), ``**`` (across folders, each once), ``?``, and ``{band}`` where each band
+        is a file.
     bands
         What ``{band}`` stands for.
     """
@@ -34,9 +36,42 @@ def has_tile(pattern: str, band: str) -> bool:
 
 
 def _paths(pattern: str, band: str) -> Iterator[str]:
-    plain = pattern.replace("[", "[[]").replace(BAND, glob.escape(band))
     # Not Path.glob, which writes paths anew: a locator keeps the pattern's own text.
-    return glob.iglob(plain, recursive=True)  # noqa: PTH207
+    plain = pattern.replace("[", "[[]").replace(BAND, glob.escape(band))
+    head, deep, _ = plain.partition("**")
+    if not deep:
+        yield from glob.iglob(plain)  # noqa: PTH207
+        return
+    wild, folder = _expression(pattern, band), head.rpartition("/")[0]
+    for start in glob.iglob(folder) if folder else ("/" if head else ".",):  # noqa: PTH207
+        for path in _files_below(start):
+            found = path if folder or head else path.removeprefix("./")
+            if wild.fullmatch(found):
+                yield found
+
+
+def _files_below(start: str) -> Iterator[str]:
+    """Files of a folder and of those in it, also behind links, but each folder once: links may lead in circles.
+
+    Names that begin with a point are hidden, as for a shell.
+    """
+    seen: set[str] = set()
+    folders, links = [start], list[str]()
+    while folders or links:
+        # A folder goes by its own name rather than by a link's.
+        folder = folders.pop() if folders else links.pop()
+        real = os.path.realpath(folder)
+        if real in seen or not os.access(folder, os.R_OK | os.X_OK):
+            continue
+        seen.add(real)
+        for entry in os.scandir(folder):
+            path = f"{folder.rstrip('/')}/{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                (links if entry.is_symlink() else folders).append(path)
+            else:
+                yield path
 
 
 def _expression(pattern: str, band: str) -> re.Pattern[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from galaxalign.data.crop import crop_centre
 from galaxalign.data.flags import BadImage
@@ -67,6 +67,8 @@ def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
         except UnidentifiedImageError as error:
             if _ends_early(data):
                 raise BadImage("truncated", f"{path} is shorter than its header says") from error
+            if deep := _tiff_depth(data) - {1, 8, 16}:
+                raise BadImage("depth", f"{path} holds colours of {max(deep)} bits: save it with 8 or 16") from error
             raise BadImage("unreadable", f"{path} is no {path.suffix.lstrip('.').upper()} picture") from error
         # A damaged picture fails in as many ways as there are decoders.
         except Exception as error:
@@ -88,6 +90,18 @@ def _check_tiff(image: Image.Image, path: Path) -> bool:
     if max(bits) > 8 and len(image.getbands()) > 1 and tags.get(PLANES) == APART and tags.get(COMPRESSION) == PLAIN:
         raise BadImage("depth", f"{path} has a plane for each colour of {max(bits)} bits: save colours side by side")
     return image.mode.startswith("I") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _tiff_depth(data: bytes) -> set[int]:
+    """Bits of the values of a TIFF that Pillow does not read; none where it is no TIFF."""
+    try:
+        tags = ImageFileDirectory_v2(data[:8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+    except Exception:  # of a damaged one nothing is known
+        return set()
+    return {int(bits) for bits in np.atleast_1d(tags.get(BITS, ()))}
 
 
 def _colours(image: Image.Image, path: Path) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from astropy.io import fits
 from PIL import Image
 
 from galaxalign.data.bands import band_names
+from galaxalign.data.units import BITPIX, MAX_AXES, MAX_HEADER, read_cards
 from galaxalign.data.web import Passing, Refused, answer, first_words
 
 SUFFIXES = {"fits": ".fits", "jpg": ".jpg"}
@@ -105,13 +106,17 @@ def read_cutout(url: str, service: Service) -> bytes:
 def _check_fits(body: bytes, service: Service) -> None:
     if not body.startswith(b"SIMPLE  ="):
         raise Passing(f"the answer is no FITS file but says: {first_words(body)}")
+    # astropy would believe any number of axes, and any kind of values until they are read.
+    cards = read_cards(body[:MAX_HEADER])
+    if cards.get("BITPIX") not in BITPIX or cards.get("NAXIS") not in range(MAX_AXES + 1):
+        raise Passing(f"a damaged FITS file: BITPIX {cards.get('BITPIX')}, NAXIS {cards.get('NAXIS')}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with fits.open(io.BytesIO(body)) as units:
                 shape, place = units[0].shape, units[0].fileinfo()
                 said = band_names(str(units[0].header.get("BANDS", "")), single=False)
-        except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+        except Exception as error:  # astropy raises a score of kinds on damaged headers
             raise Passing(f"the answer is a damaged FITS file: {error}") from error
     if not shape:
         raise Refused("the service has no image at this position")
@@ -133,5 +138,5 @@ def _check_jpeg(body: bytes, service: Service) -> None:
                 wanted = f"{service.size} x {service.size}"
                 raise Refused(f"the picture is {image.width} x {image.height}, {wanted} was asked for")
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise Passing(f"the JPEG file is damaged: {error}") from error

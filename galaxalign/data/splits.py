@@ -4,7 +4,7 @@ Galaxies that share sky share pixels, so a group of them stays in one split; wit
 is shared out in the same fractions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ from galaxalign.data.grids import unit_vectors
 from galaxalign.errors import GalaxAlignError
 
 SPLITS = ("train", "validation", "test")
+# Pairs of neighbours in memory at a time, 24 bytes and more each.
+PAIRS = 2**23
 
 
 def sky_groups(ra: NDArray[np.float64], dec: NDArray[np.float64], radius: float) -> NDArray[np.int64]:
@@ -36,22 +38,34 @@ def sky_groups(ra: NDArray[np.float64], dec: NDArray[np.float64], radius: float)
     """
     # Of equal positions one stands for all, or ten thousand rows at 0, 0 would be fifty million pairs.
     _, one, place = np.unique(ra + 1j * dec, return_index=True, return_inverse=True, equal_nan=False)
-    first, second = neighbours(ra[one], dec[one], radius)
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(one), len(one)))
-    _, groups = connected_components(links, directed=False)
+    groups = np.arange(len(one))
+    for first, second in neighbours(ra[one], dec[one], radius):
+        links = coo_array((np.ones(len(first), bool), (groups[first], groups[second])), shape=(len(one), len(one)))
+        _, joined = connected_components(links, directed=False)
+        groups = joined[groups]
     return renumber(groups[place])
 
 
 def neighbours(
     ra: NDArray[np.float64], dec: NDArray[np.float64], radius: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of every pair of galaxies within `radius` arcseconds, each pair once (ra and dec in degrees)."""
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows of every pair of galaxies within `radius` arcseconds (ra and dec in degrees), each pair once.
+
+    They come about `PAIRS` at a time: in a deep field a galaxy has hundreds of neighbours.
+    """
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    if not len(known):
+        return
     vectors = unit_vectors(ra[known], dec[known])
     # The chord of the angle: exact on the sphere, at the poles and across RA 0 too.
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
-    pairs = cKDTree(vectors).query_pairs(chord, output_type="ndarray").reshape(-1, 2)
-    return known[pairs[:, 0]], known[pairs[:, 1]]
+    tree = cKDTree(vectors)
+    block = np.cumsum(tree.query_ball_point(vectors, chord, return_length=True)) // PAIRS
+    for rows in np.split(np.arange(len(known)), np.flatnonzero(np.diff(block)) + 1):
+        near = cKDTree(vectors[rows]).sparse_distance_matrix(tree, chord, output_type="ndarray")
+        first, second = rows[near["i"]], near["j"]
+        once = first < second
+        yield known[first[once]], known[second[once]]
 
 
 def sdss_fields(ids: Sequence[str]) -> NDArray[np.int64]:

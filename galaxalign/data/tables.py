@@ -1,5 +1,9 @@
 """Tables of any format: which columns a file has, and those that are wanted with the types that it gives them."""
 
+import gzip
+import io
+import math
+import re
 import resource
 import struct
 import warnings
@@ -18,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
@@ -36,6 +41,9 @@ DENSEST = 2000
 SPARE = 2**28
 # Ends the name of the column with which astropy says which cells of another are empty.
 MASK = ".mask"
+# Where columns of a VOTable keep the system that a COOSYS gives them.
+SYSTEM = "system"
+_ELSEWHERE = re.compile(rb"<(?:\w+:)?STREAM\b[^>]*\bhref\s*=", re.IGNORECASE)
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
     kind: getattr(pd, f"{name}Dtype")()
@@ -120,33 +128,62 @@ def _open_parquet(path: Path) -> Table:
 
 
 def _open_fits(path: Path) -> Table:
+    if path.suffix.lower() == ".gz":
+        # astropy stops before the checksum at the end, and what is damaged may pass for other numbers.
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass
     with fits.open(path) as units:
         for place, unit in enumerate(units):
             if not hasattr(unit, "fileinfo"):
                 # Behind a unit that it cannot make out astropy finds the same one again and again.
                 raise ValueError(f"unit {place} is damaged")
             if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
-                units = {column.name: column.unit for column in unit.columns if column.unit}
-                return Table(path, tuple(unit.columns.names), partial(_read_fits, path, place), units)
+                named = _named_fields(unit)
+                units = {column.name: column.unit for column in named if column.unit}
+                return Table(path, tuple(column.name for column in named), partial(_read_fits, path, place), units)
     raise ValueError("it has no extension with a table")
 
 
 def _read_fits(path: Path, place: int, wanted: Sequence[str]) -> pd.DataFrame:
     with fits.open(path, memmap=True) as units:
         unit = units[place]
+        _named_fields(unit)
         return pd.DataFrame({name: _fits_column(unit, name) for name in wanted})
+
+
+def _named_fields(unit: Any) -> Any:
+    """The columns of a FITS table; one without a name, which FITS allows, is called by its place, from 0."""
+    nameless = [place for place, column in enumerate(unit.columns) if not column.name]
+    if nameless and any("P" in column.format or "Q" in column.format for column in unit.columns):
+        # astropy would read cells of varying length from other places then.
+        raise ValueError(f"column {nameless[0] + 1} has no name: give it one (TTYPE{nameless[0] + 1})")
+    for place in nameless:
+        unit.columns[place].name = f"Unnamed: {place}"
+    return unit.columns
 
 
 def _fits_column(unit: Any, name: str) -> Any:
     """A column in the machine's byte order; integers that mean nothing (TNULL) are empty."""
-    values = np.array(unit.data[name])
+    values, stored = np.array(unit.data[name]), unit.data.view(np.ndarray)[name]
+    if values.dtype.kind == "O" and unit.columns[name].format.lstrip("01")[1:2] == "A":
+        values = np.array(["".join(letters) for letters in values], object)
+    if values.dtype.kind == "O" and values.size and isinstance(values[0], np.ndarray):
+        raise ValueError(f"column {name!r} has lists of values, one a row is expected")
     if values.ndim > 1:
-        raise ValueError(f"column {name!r} has {' x '.join(map(str, values.shape[1:]))} values a row, one is expected")
+        if math.prod(values.shape[1:]) != 1:
+            sides = " x ".join(map(str, values.shape[1:]))
+            raise ValueError(f"column {name!r} has {sides} values a row, one is expected")
+        values, stored = values.reshape(-1), stored.reshape(-1)
     native = _native(values)
     null = unit.columns[name].null
-    if null is None or native.dtype.kind not in "iu":
+    if null is None or stored.dtype.kind not in "iu":
         return native
-    return pd.array(np.ma.masked_equal(native, int(null)).tolist(), dtype="Int64")
+    # TNULL is of the values as they are stored, before TSCAL and TZERO (FITS standard 4.0, section 7.3.2).
+    empty = stored == int(null)
+    if native.dtype.kind not in "iu":
+        return np.where(empty, np.nan, native)
+    return pd.array(np.ma.array(native, mask=empty).tolist(), dtype="UInt64" if native.dtype.kind == "u" else "Int64")
 
 
 def _native(values: NDArray[Any]) -> Any:
@@ -158,24 +195,48 @@ def _native(values: NDArray[Any]) -> Any:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _open_astropy(path: Path, read: Callable[[Path], AstropyTable]) -> Table:
-    """A format that can only be read whole."""
-    table = read(path)
+def _open_astropy(path: Path, table: AstropyTable, doubled: Sequence[str] = ()) -> Table:
+    """A table of a format that can only be read whole; names that are `doubled` stand there twice."""
+    for name in table.colnames:
+        if isinstance(table[name], SkyCoord):
+            table[name] = table[name].icrs
+        elif table[name].shape[1:] and math.prod(table[name].shape[1:]) == 1:
+            table[name] = table[name].reshape(-1)
     # Positions on the sky and times become the columns NAME.ra, NAME.dec, NAME.jd1 that they are stored as.
     table = represent_mixins_as_columns(table)
     flat = [name for name in table.colnames if table[name].ndim == 1]
     units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
-    return Table(
-        path, tuple(flat), lambda wanted: table[list(wanted)].to_pandas(index=False, use_nullable_int=True), units
-    )
+    old = {name for name in flat if str(table[name].info.meta.get(SYSTEM, "")).startswith("eq_FK4")}
+
+    def read(wanted: Sequence[str]) -> pd.DataFrame:
+        for name in wanted:
+            if name in old:
+                raise ValueError(f"column {name!r} is of B1950, by its COOSYS: give positions of J2000")
+        frame: pd.DataFrame = table[list(wanted)].to_pandas(index=False, use_nullable_int=True)
+        return frame
+
+    return Table(path, (*flat, *doubled), read, units)
 
 
-def _read_ecsv(path: Path) -> AstropyTable:
-    return AstropyTable.read(path, format="ascii.ecsv")
+def _open_ecsv(path: Path) -> Table:
+    return _open_astropy(path, AstropyTable.read(path, format="ascii.ecsv"))
 
 
-def _read_votable(path: Path) -> AstropyTable:
-    return votable.parse(path, verify="ignore").get_first_table().to_table(use_names_over_ids=True)
+def _open_votable(path: Path) -> Table:
+    whole = path.read_bytes()
+    if whole.startswith(b"\x1f\x8b"):
+        raise ValueError("it is packed by gzip: unpack it")
+    if _ELSEWHERE.search(whole):
+        # astropy would fetch it, whatever it is.
+        raise ValueError("its rows are in another file, which a STREAM names: save them in the table")
+    first = votable.parse(io.BytesIO(whole), filename=str(path), verify="ignore")
+    systems = {system.ID: system.system for system in first.iter_coosys()}
+    fields = first.get_first_table()
+    table = fields.to_table(use_names_over_ids=True)
+    for name, column in zip(table.colnames, fields.fields, strict=True):
+        table[name].info.meta = {SYSTEM: systems.get(column.ref, "")}
+    names = [column.name for column in fields.fields]
+    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1])
 
 
 def _open_hdf5(path: Path) -> Table:
@@ -190,8 +251,9 @@ def _open_hdf5(path: Path) -> Table:
         file.visititems(visit)
     # Rows of several tables are not the same galaxies.
     several = len({data for data, part in found if part is not None}) > 1
-    columns = {(data if part is None else f"{data}/{part}" if several else part): (data, part) for data, part in found}
-    names = [name for name in columns if not (name.endswith(MASK) and name.removesuffix(MASK) in columns)]
+    keys = [data if part is None else f"{data}/{part}" if several else part for data, part in found]
+    columns = dict(zip(keys, found, strict=True))
+    names = [name for name in keys if not (name.endswith(MASK) and name.removesuffix(MASK) in columns)]
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
         masks = {f"{name}{MASK}" for name in wanted} & columns.keys()
@@ -209,14 +271,21 @@ def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.Dat
         for data, _ in columns.values():
             if file[data].nbytes > DENSEST * path.stat().st_size:
                 raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
-        frame = {
-            name: _native(file[data][:] if field is None else file[data].fields(field)[:])
-            for name, (data, field) in columns.items()
-        }
+        frame = {name: _hdf5_column(file[data], field) for name, (data, field) in columns.items()}
     lengths = {name: len(column) for name, column in frame.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError("its columns differ in length: " + ", ".join(f"{n} has {rows}" for n, rows in lengths.items()))
     return pd.DataFrame(frame)
+
+
+def _hdf5_column(data: h5py.Dataset, field: str | None) -> Any:
+    """A column in the machine's byte order; numbers that the file calls by names (an enumeration) are these names."""
+    values = _native(data[:] if field is None else data.fields(field)[:])
+    named = h5py.check_enum_dtype(data.dtype if field is None else data.dtype[field])
+    if not named:
+        return values
+    names = {number: name for name, number in named.items()}
+    return pd.Series([names.get(number, str(number)) for number in values.tolist()], dtype=object)
 
 
 @contextmanager
@@ -242,7 +311,7 @@ def _bounded_memory(path: Path) -> Iterator[None]:
 
 
 FORMATS: dict[str, Callable[[Path], Table]] = {
-    ".ecsv": lambda path: _open_astropy(path, _read_ecsv),
+    ".ecsv": _open_ecsv,
     **{f".csv{packed}": lambda path: _open_text(path, ",") for packed in ("", ".gz", ".bz2", ".xz")},
     **{f".tsv{packed}": lambda path: _open_text(path, "\t") for packed in ("", ".gz", ".bz2", ".xz")},
     ".parquet": _open_parquet,
@@ -250,9 +319,9 @@ FORMATS: dict[str, Callable[[Path], Table]] = {
     ".fits": _open_fits,
     ".fit": _open_fits,
     ".fits.gz": _open_fits,
-    ".vot": lambda path: _open_astropy(path, _read_votable),
-    ".votable": lambda path: _open_astropy(path, _read_votable),
-    ".xml": lambda path: _open_astropy(path, _read_votable),
+    ".vot": _open_votable,
+    ".votable": _open_votable,
+    ".xml": _open_votable,
     ".h5": _open_hdf5,
     ".hdf5": _open_hdf5,
 }

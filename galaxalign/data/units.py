@@ -28,7 +28,8 @@ BLOCK = 2880
 CARD = 80
 PIECE = 2**20
 BITPIX = (8, 16, 32, 64, -32, -64)
-# Columns of a table, by the FITS standard.
+# Axes of an image and columns of a table, by the FITS standard.
+MAX_AXES = 999
 MAX_FIELDS = 999
 # Not HCOMPRESS_1, whose decoder writes beyond its memory where a damaged tile tells it to.
 ALGORITHMS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
@@ -159,8 +160,13 @@ def open_units(path: Path) -> Iterator[Iterator[Unit]]:
 
 def _units(stream: _Stream) -> Iterator[Unit]:
     number = 0
+    bands: Value | None = None
     while raw := _read_header(stream, number):
         unit = _unit(stream, number, raw)
+        bands = unit.header.get("BANDS") if number == 0 else bands
+        # What the primary header names are the planes of the cube in an extension.
+        if bands is not None and sum(side > 1 for side in unit.shape) > 2:
+            unit.header.setdefault("BANDS", bands)
         yield unit
         unit.skip()
         number += 1
@@ -267,7 +273,7 @@ def _unit(stream: _Stream, number: int, raw: bytes) -> Unit:
 def _axes(header: dict[str, Value], keyword: str, where: str) -> tuple[int, ...]:
     """Lengths of the axes, fastest first."""
     axes = _count(header, keyword, 0, where)
-    if axes > 999:
+    if axes > MAX_AXES:
         raise BadImage("unreadable", f"{where} has {axes} axes")
     return tuple(_count(header, f"{keyword}{axis}", None, where) for axis in range(1, axes + 1))
 

@@ -53,7 +53,7 @@ def answer(url: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPRes
     Passing
         No connection, silence, a body that breaks off with an error, 408, 425, 429, or any 5xx.
     Refused
-        Any other status of 400 and above.
+        Any other status of 400 and above, or a way on to an address that is none.
     """
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT, **headers})
     try:
@@ -68,11 +68,14 @@ def answer(url: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPRes
         raise Refused(reason, error.code) from error
     except (OSError, http.client.HTTPException) as error:
         raise Passing(str(error) or type(error).__name__) from error
+    except ValueError as error:
+        raise Refused(f"the server names an address that is none ({error})") from error
 
 
 def _first_words(error: urllib.error.HTTPError) -> str:
     try:
-        return first_words(error.read(2000))
+        # What is there: nobody waits for a page that drips.
+        return first_words(error.read1(2000))
     except (OSError, http.client.HTTPException):
         return ""
 

@@ -221,10 +221,13 @@ def test_votes_are_shares(folder):
     galaxies = read(folder, table, COLUMNS | {"total": "NVOTE"}, kind="fraction", tree=tree)
     assert galaxies["flag"].tolist() == ["", "number", "number", *[""] * 7]
     assert galaxies["reason"][1].endswith("row 2 (line 3): 'P_EL' is '2', no share from 0 to 1")
+    table.insert(4, "P_EL", table["P_EL"], allow_duplicates=True)
+    with pytest.raises(GalaxAlignError, match="several columns 'P_EL', which tells votes: rename all but one"):
+        read(folder, table, COLUMNS | {"total": "NVOTE"}, kind="fraction", tree=tree)
 
 
 def test_published_splits_and_groups(folder):
-    table = rows().assign(part=["train", "Test", "val", "", *["TRAIN"] * 6], host=["a", "a", "", *["b"] * 7])
+    table = rows().assign(part=["train", "Test", "val", "NA", *["TRAIN"] * 6], host=["a", "a", "", *["b"] * 7])
     table.loc[3, "host"] = "NaN"
     galaxies = read(folder, table, COLUMNS | {"split": "part", "group": "host"})
     assert galaxies["given"].tolist()[:5] == ["train", "test", "validation", "", "train"]

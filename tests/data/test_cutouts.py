@@ -264,6 +264,26 @@ def test_one_band_is_an_image_and_no_cube(serve, tmp_path):
         read_cutout(service.request(1.0, 2.0).replace("127.0.0.1", "127.0.0.1:1/"), service)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (b"NAXIS   =                    3", b"NAXIS   =           9999999999", "damaged FITS file: BITPIX -32, NAXIS"),
+        (b"BITPIX  =                  -32", b"BITPIX  =                  -33", "damaged FITS file: BITPIX -33"),
+        (b"SIMPLE  =                    T", b"SIMPLE  =                    F", "damaged FITS file"),
+    ],
+)
+def test_a_damaged_answer_may_be_better_a_little_later(serve, tmp_path, monkeypatch, before, after, words):
+    def damaged(*args, **settings):
+        whole = fits_cutout(*args, **settings)
+        assert before in whole
+        return whole.replace(before, after)
+
+    monkeypatch.setattr(cutout_server, "fits_cutout", damaged)
+    service = service_of(serve(), tmp_path)
+    with pytest.raises(Passing, match=words):
+        read_cutout(service.request(1.0, 2.0), service)
+
+
 def test_first_words():
     assert first_words(b"<html><script>var a = 1 < 2;</script><h1>Not\n here</h1>") == "Not here"
     assert first_words(b"\xff\x00\x01 a") == "�.. a"

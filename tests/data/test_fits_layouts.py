@@ -227,6 +227,26 @@ def test_a_header_without_sky_is_upright():
     assert sky_axes({}) is UPRIGHT
     assert sky_axes({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": 0.0}) is UPRIGHT
     assert sky_axes({"CTYPE1": "WAVE", "CTYPE2": "DEC--TAN"}) is UPRIGHT
+    assert sky_axes({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0}) is UPRIGHT
+
+
+@pytest.mark.parametrize("matrix", [None, (0, 0, 0, 0), (0, 0, 0, 1e-4), (-1e-4, 1e-4, -1e-4, 1e-4)])
+def test_a_matrix_that_describes_no_sky_neither_turns_nor_mirrors(tmp_path, matrix):
+    header = fits.Header([("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 10.0), ("CRVAL2", 10.0)])
+    header["CRPIX1"] = header["CRPIX2"] = 4.0
+    names = ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
+    header.update({} if matrix is None else dict(zip(names, map(float, matrix), strict=True)))
+    plane = noise(1, 8, 10)
+    path = write(tmp_path / "a.fits", fits.ImageHDU(plane[0], header))
+    assert np.array_equal(read(path, bands=("r",)), plane[:, ::-1])
+
+
+def test_a_primary_header_names_the_planes_of_an_extension(tmp_path):
+    cube = noise(3, 8, 8)
+    primary = fits.PrimaryHDU(header=fits.Header([("BANDS", "zrg")]))
+    fits.HDUList([primary, fits.ImageHDU(cube)]).writeto(tmp_path / "a.fits")
+    found = read(tmp_path / "a.fits", bands=("g", "r", "z"))
+    assert np.array_equal(found, cube[::-1, ::-1])
 
 
 def test_cards_are_read_as_astropy_reads_them():

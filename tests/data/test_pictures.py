@@ -315,6 +315,7 @@ def test_tiff_is_read_right_or_refused(tmp_path):
         (colours, apart, "a plane for each colour of 16 bits"),
         ((deep >> 9).astype(np.int8), {"photometric": "minisblack"}, "values of 8 bits with a sign"),
         (deep.astype(np.float32), {"photometric": "minisblack"}, "holds floats from 0 to"),
+        (colours.transpose(1, 2, 0).astype(np.float32), {"photometric": "rgb"}, "holds colours of 32 bits"),
     ):
         with pytest.raises(BadImage, match=words) as bad:
             read(pixels, **options)

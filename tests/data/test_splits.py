@@ -10,6 +10,7 @@ from hypothesis import given as given_that
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from galaxalign.data import splits
 from galaxalign.data.splits import (
     SPLITS,
     join_groups,
@@ -48,20 +49,37 @@ def test_groups_cross_ra_0_and_the_pole():
     assert sky_groups(ra, dec, 72.1).tolist() == [0, 0, 1, 1]
 
 
+def pairs_of(ra, dec, radius):
+    return np.concatenate([np.stack(pairs, axis=1) for pairs in neighbours(ra, dec, radius)])
+
+
+def test_pairs_of_a_crowded_field_come_a_part_at_a_time(monkeypatch):
+    generator = np.random.default_rng(0)
+    ra, dec = 150 + generator.uniform(0, 0.3, 900), 2 + generator.uniform(0, 0.3, 900)
+    whole, groups = pairs_of(ra, dec, 40), sky_groups(ra, dec, 40)
+    monkeypatch.setattr(splits, "PAIRS", 500)
+    assert max(len(first) for first, _ in neighbours(ra, dec, 40)) <= 600
+    assert sorted(map(tuple, pairs_of(ra, dec, 40))) == sorted(map(tuple, whole))
+    assert sky_groups(ra, dec, 40).tolist() == groups.tolist()
+    assert 10 < groups.max() < 800
+    gaps = np.hypot((ra[:, None] - ra) * np.cos(np.radians(2.15)), dec[:, None] - dec) * 3600
+    assert len(whole) == pytest.approx((np.triu(gaps, 1) > 0).sum() - (np.triu(gaps, 1) > 40).sum(), abs=2)
+
+
 def test_galaxy10_pairs(real_data):
     table = pd.read_csv(real_data / "catalogues/Galaxy10_DECaLS_coord.csv")
     ra, dec = table["RA"].to_numpy(), table["DEC"].to_numpy()
     start = time.perf_counter()
-    assert len(neighbours(ra, dec, 1)[0]) == 59
-    assert len(neighbours(ra, dec, 60)[0]) == 220
+    assert len(pairs_of(ra, dec, 1)) == 59
+    assert len(pairs_of(ra, dec, 60)) == 220
     groups = sky_groups(ra, dec, 60)
     labels = np.random.default_rng(0).integers(0, 10, len(ra))
-    splits = split(labels, groups)
+    found = split(labels, groups)
     assert time.perf_counter() - start < 10
-    first, second = neighbours(ra, dec, 60)
-    assert (splits[first] == splits[second]).all()
+    first, second = pairs_of(ra, dec, 60).T
+    assert (found[first] == found[second]).all()
     for name in SPLITS:
-        shares = np.bincount(labels[splits == name], minlength=10) / np.bincount(labels)
+        shares = np.bincount(labels[found == name], minlength=10) / np.bincount(labels)
         assert np.abs(shares - FRACTIONS[name]).max() < 0.01
 
 

@@ -270,7 +270,7 @@ def test_tables_that_are_cut_off(tmp_path, suffix, share):
 def test_a_damaged_header_is_not_read_for_ever(tmp_path):
     path = write(tmp_path / "t.fits", Table({"objid": IDS, "name": NAMES, "ra": RA}))
     content = path.read_bytes().replace(b"SIMPLE  =                    T", b"SIMPLE  =                    X", 1)
-    (tmp_path / "t.fits.gz").write_bytes(gzip.compress(content)[:300])
+    (tmp_path / "t.fits.gz").write_bytes(gzip.compress(content[:4000]))
     script = """if True:
         import resource, sys
         from pathlib import Path
@@ -347,5 +347,7 @@ def test_ids_that_were_floats_when_they_became_text():
     assert loses_digits(pd.Series(["1.237648720693756e+18", "1.2376487206937561e+18", "7"], dtype=str))
     assert not loses_digits(pd.Series(["1.237648720693756e+18", "8", "7"], dtype=str))
     assert loses_digits(pd.Series(["1e+18"], dtype=str))
+    # As Java writes them.
+    assert loses_digits(pd.Series(["5.8772298174706496E17"], dtype=str))
     # Ids that only look like them, and numbers that lost nothing.
     assert not loses_digits(pd.Series(["73e19", "1.2e+03", "1237648720693755918", "J1.2e+18"], dtype=str))

@@ -40,6 +40,17 @@ def test_patterns(tmp_path):
     assert find_tiles(f"{root}/nothing_{{band}}", GRZ) == {}
 
 
+def test_links_that_lead_in_circles(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("a/t1.fits", "a/b/t2.fits", "a/b/.hidden.fits"):
+        (tmp_path / name).touch()
+    for link in ("current", "latest", "a/b/again", "a/b/back"):
+        (tmp_path / link).symlink_to(tmp_path)
+    (tmp_path / "0").symlink_to(tmp_path / "a/b")
+    found = find_tiles(f"{tmp_path}/**/*.fits", ())
+    assert [tile.removeprefix(f"{tmp_path}/") for tile in found] == ["a/b/t2.fits", "a/t1.fits"]
+
+
 def test_a_galaxy_is_cut_from_the_tile_that_holds_it_whole(tmp_path):
     # Two tiles of 52 arcsec that overlap by 12, and one that covers both sparsely placed corners.
     write_tile(tmp_path / "east_g.fits", *offset(150.0, 2.0, 20.0, 0.0))

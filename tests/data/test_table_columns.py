@@ -1,0 +1,143 @@
+"""What files say of their columns: which values mean nothing, names of numbers, systems of positions, doubles."""
+
+import gzip
+
+import h5py
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+
+from galaxalign.data.catalog import galaxies_of_catalogue
+from galaxalign.data.cells import degrees, texts
+from galaxalign.data.tables import open_table
+from galaxalign.errors import GalaxAlignError
+
+HEAD = '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE>{}</RESOURCE></VOTABLE>'
+ROW = "<DATA><TABLEDATA><TR><TD>1</TD><TD>2</TD></TR></TABLEDATA></DATA>"
+
+
+def write(path, *columns, **changes):
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+    if changes:
+        with fits.open(path, mode="update") as units:
+            units[1].header.update(changes)
+    return open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("format", "null", "scale", "zero", "stored", "wanted"),
+    [
+        # The value that means nothing is one that is stored, whatever it would be scaled.
+        ("I", -9999, 0.01, 360, [-9999, 100], ["", "361"]),
+        ("I", -1, 0.1, 1000, [-1, 100], ["", "1010"]),
+        # Unsigned: 0 is stored as -32768, and the stored 0 is 32768.
+        ("I", 0, 1, 32768, [0, -32768, 5], ["", "0", "32773"]),
+        ("I", -32768, 1, 32768, [-32768, 7], ["", "32775"]),
+        ("J", -(2**31), 1, 2**31, [-(2**31), 9], ["", str(2**31 + 9)]),
+        ("K", 0, 1, 2**63, [0, -1], ["", str(2**63 - 1)]),
+        ("K", -1, None, None, [-1, 587722952767439451], ["", "587722952767439451"]),
+    ],
+)
+def test_the_value_that_means_nothing_is_the_stored_one(tmp_path, format, null, scale, zero, stored, wanted):
+    kind = {"I": np.int16, "J": np.int32, "K": np.int64}[format]
+    column = fits.Column("n", format, array=np.array(stored, kind))
+    scaling = {} if scale is None else {"TSCAL1": scale, "TZERO1": zero}
+    table = write(tmp_path / "t.fits", column, TNULL1=null, **scaling)
+    assert texts(table.read(["n"]).cells["n"]).tolist() == wanted
+
+
+def test_what_gzip_finds_damaged_is_not_read(tmp_path):
+    write(tmp_path / "t.fits", fits.Column("ra", "D", array=np.arange(500.0)))
+    whole = bytearray(gzip.compress((tmp_path / "t.fits").read_bytes(), compresslevel=0))
+    place = whole.rfind(np.array(100.0, ">f8").tobytes())
+    whole[place + 1] ^= 1
+    (tmp_path / "t.fits.gz").write_bytes(whole)
+    with pytest.raises(GalaxAlignError, match=r"t.fits.gz cannot be read \(CRC check failed"):
+        open_table(tmp_path / "t.fits.gz")
+
+
+def test_columns_without_a_name(tmp_path):
+    path, nameless = tmp_path / "t.fits", b"TTYPE2  = 'x       '".ljust(80)
+    columns = [fits.Column("id", "2A", array=["ab", "c"]), fits.Column("x", "J", array=[1, 2])]
+    for more, words in (
+        ([], None),
+        ([fits.Column("l", "PJ()", array=np.array([[1], [2, 3]], object))], "column 2 has no"),
+    ):
+        path.unlink(missing_ok=True)
+        write(path, *columns, *more)
+        content = path.read_bytes()
+        assert nameless in content
+        path.write_bytes(content.replace(nameless, b"COMMENT".ljust(80)))
+        if words is None:
+            table = open_table(path)
+            assert table.names == ("id", "Unnamed: 1")
+            assert table.read(["id", "Unnamed: 1"]).cells.to_numpy().tolist() == [["ab", 1], ["c", 2]]
+            with pytest.raises(GalaxAlignError, match="has no column 'name'"):
+                galaxies_of_catalogue(path, tmp_path, {"id": "name"})
+        else:
+            with pytest.raises(GalaxAlignError, match=words):
+                open_table(path)
+
+
+def test_columns_of_one_value_a_row_however_it_is_laid_out(tmp_path):
+    letters, lists = ([np.array(list(text)) for text in ("abc", "de")], np.array([[1, 2], [3]], object))
+    columns = [
+        fits.Column("id", "PA()", array=np.array(letters, object)),
+        fits.Column("ra", "1D", array=[1.0, 2.0], dim="(1)"),
+        fits.Column("list", "PJ()", array=lists),
+    ]
+    table = write(tmp_path / "t.fits", *columns)
+    assert table.read(["id", "ra"]).cells.to_numpy().tolist() == [["abc", 1.0], ["de", 2.0]]
+    with pytest.raises(GalaxAlignError, match="'list' has lists of values, one a row is expected"):
+        table.read(["list"])
+
+
+def test_numbers_that_hdf5_has_names_for(tmp_path):
+    kind = h5py.enum_dtype({"spiral": 0, "elliptical": 1, "merger": 2}, "i1")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.create_dataset("label", data=np.array([2, 0, 7], "i1"), dtype=kind)
+        file["table"] = np.array([(1, 5), (0, 6), (2, 7)], [("kind", kind), ("id", "i8")])
+        file["known"] = [True, False, True]
+    cells = open_table(tmp_path / "t.h5").read(["label", "kind", "id", "known"]).cells
+    assert texts(cells["label"]).tolist() == ["merger", "spiral", "7"]
+    assert texts(cells["kind"]).tolist() == ["elliptical", "spiral", "merger"]
+    assert cells["known"].tolist() == [True, False, True]
+
+
+def test_of_two_columns_of_one_name_neither_is_taken(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["cat"] = np.array([("a", 1.0)], [("id", "S1"), ("ra", "f8")])
+        file["ra"] = [2.0]
+    fields = '<FIELD name="id" datatype="int"/><FIELD name="ra" datatype="double"/><FIELD name="ra" datatype="double"/>'
+    row = ROW.replace("<TD>2</TD>", "<TD>2</TD><TD>3</TD>")
+    (tmp_path / "b.vot").write_text(HEAD.format(f"<TABLE>{fields}{row}</TABLE>"))
+    for name in ("a.h5", "b.vot"):
+        with pytest.raises(GalaxAlignError, match=rf"{name} has several columns 'ra', named by columns.ra: rename all"):
+            galaxies_of_catalogue(tmp_path / name, tmp_path, {"id": "id", "ra": "ra"})
+
+
+def test_positions_of_another_system(tmp_path):
+    position = SkyCoord([10.0], [20.0], unit="deg", frame="fk4", equinox="B1950")
+    QTable({"id": ["a"], "place": position}).write(tmp_path / "a.ecsv")
+    cells = open_table(tmp_path / "a.ecsv").read(["place.ra", "place.dec"]).cells
+    found = [degrees(cells["place.ra"], "ra")[0], degrees(cells["place.dec"], "dec")[0]]
+    assert found == pytest.approx([position.icrs.ra.deg[0], position.icrs.dec.deg[0]], abs=1e-9)
+    assert abs(found[0] - 10) > 0.5
+    fields = '<COOSYS ID="old" system="eq_FK4"/><COOSYS ID="new" system="eq_FK5"/><TABLE>{}</TABLE>'
+    columns = (
+        '<FIELD name="ra" datatype="double" ref="old"/><FIELD name="raj" datatype="double" ref="new" arraysize="1"/>'
+    )
+    (tmp_path / "b.vot").write_text(HEAD.format(fields.format(columns + ROW)))
+    table = open_table(tmp_path / "b.vot")
+    assert table.read(["raj"]).cells["raj"].tolist() == [2.0]
+    with pytest.raises(GalaxAlignError, match="column 'ra' is of B1950, by its COOSYS: give positions of J2000"):
+        table.read(["ra"])
+
+
+def test_a_votable_that_names_another_file_is_not_followed(tmp_path):
+    data = '<DATA><BINARY><STREAM encoding="base64" href="file:///etc/passwd"/></BINARY></DATA>'
+    (tmp_path / "a.vot").write_text(HEAD.format(f'<TABLE><FIELD name="id" datatype="char"/>{data}</TABLE>'))
+    with pytest.raises(GalaxAlignError, match="its rows are in another file, which a STREAM names"):
+        open_table(tmp_path / "a.vot")
