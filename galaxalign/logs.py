@@ -31,6 +31,8 @@ def log_to(path: str) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
+    # What a log on a full disk cannot hold must not drown the sentence that says so.
+    logging.raiseExceptions = False
     logging.getLogger("galaxalign").setLevel(logging.INFO)
     try:
         yield
@@ -42,7 +44,7 @@ def log_to(path: str) -> Iterator[None]:
         logger.info("the job failed", exc_info=True)
         said = f"{type(error).__name__}: {error} (the traceback is in {path})"
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            said = f"the disk is full ({error}): make room, and run again to go on"
+            said = f"the disk is full ({' '.join(str(error).split())}): make room, and run again to go on"
         sys.stderr.write(f"\nerror: {said}\n\n")
         sys.exit(1)
 

@@ -168,14 +168,21 @@ def unrolled(config: Settings) -> Settings:
         for member in _members(sweep):
             own = {"labels_per_class": member["labels"], "seed": member["seed"]}
             recipe = merge(merge(config["runs"][member["run"]], sweep["changes"]), own)
-            start = f"{merge(config['recipe'], recipe)['start']}-0-{member['seed']}"
-            recipe |= {"start": start} if start in members else {}
+            start = _start_of_seed(config, recipe, member["seed"])
+            recipe |= {"start": start} if start in members - {member["name"]} else {}
             if runs.setdefault(member["name"], recipe) != recipe:
                 raise GalaxAlignError(
                     f"'sweeps.{place}' makes a run {member['name']!r} that differs from another of this name: "
                     "give both the same changes, or one of the runs another name"
                 )
     return {**config, "runs": runs}
+
+
+def _start_of_seed(config: Settings, recipe: Settings, seed: int) -> str | None:
+    """The name that the run without labels, from which a recipe starts, has as a member of a sweep with this seed."""
+    start = merge(config["recipe"], recipe)["start"]
+    unlabelled = start in config["runs"] and recipe_settings(config, start)["labels_per_class"] == 0
+    return f"{start}-0-{seed}" if unlabelled else None
 
 
 def expand(value: Any, key: str = "config") -> Any:

@@ -253,6 +253,17 @@ def test_members_start_from_the_run_without_labels_of_their_own_seed_where_it_is
     starts = {seed: recipe_settings(checked, f"galaxalign-10-{seed}")["start"] for seed in (0, 1)}
     assert starts == {0: "living", 1: "living-0-1"}
     assert recipe_settings(checked, "image_only-10-1")["start"] == "none"
+    # Not where the run that it starts from has labels, nor a run from itself.
+    begun = {"labels_per_class": 10, "living": {"share": 1.0}, "epoch_size": 64}
+    config["runs"] |= {"begun": begun, "later": {"start": "begun"}}
+    config["sweeps"] += [
+        unlabelled | {"runs": ["begun"]},
+        SWEEP | {"runs": ["later"], "over": "none", "labels_per_class": ["all"]},
+        unlabelled | {"changes": {"start": "living", "epoch_size": 64}, "seeds": [2]},
+    ]
+    again = check(config, SCHEMA)
+    assert recipe_settings(again, "later-all-1")["start"] == "begun"
+    assert recipe_settings(again, "living-0-2")["start"] == "living"
     # An active run that is a member is in the comparison once.
     assert [run["name"] for run in unlabelled_runs(checked)] == ["frozen"]
     assert check(checked, SCHEMA) == checked

@@ -10,7 +10,10 @@ from galaxalign.align.backbones import build_backbone
 from galaxalign.align.files import save_whole
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
+from galaxalign.data.pictures import ImageRecipe
 from galaxalign.errors import GalaxAlignError
+from galaxalign.symbols.library import SYMBOLS
+from galaxalign.symbols.sheet import ClassSheet
 
 FORMAT = "galaxalign-model-2"
 
@@ -86,7 +89,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     GalaxAlignError
-        The file is missing, not a model of this project, or its weights do not fit its recipe.
+        The file is missing, not a model of this project, of another version, or its weights do not fit its recipe or
+        are not finite.
     """
     if not path.is_file():
         raise GalaxAlignError(f"{path}: there is no such model; train it first, or correct the path")
@@ -97,23 +101,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise GalaxAlignError(f"{path} is not a GalaxAlign model of format {FORMAT}; name a model.pt of this workflow")
     try:
-        recipe = Recipe.from_dict(content["recipe"])
-    except (TypeError, KeyError) as error:
+        recipe, weights = Recipe.from_dict(content["recipe"]), content["weights"]
+        with_text, with_symbol, head = content["has"]["text"], content["has"]["symbol"], content["head"]
+        kept = {key: content[key] for key in ("sheet", "image", "aligned", "calibration", "stage", "dataset", "code")}
+        sheet = ClassSheet.from_dict(kept["sheet"])
+        ImageRecipe.from_dict(kept["image"])
+    except (TypeError, LookupError, ValueError, AttributeError) as error:
         raise GalaxAlignError(f"{path} is of another version ({error}); train it again") from error
-    has = content["has"]
-    backbone = build_backbone(recipe.backbone, with_text=has["text"], weights=False)
+    unknown = [symbol for symbol in sheet.symbols if symbol not in SYMBOLS]
+    if unknown:
+        raise GalaxAlignError(f"{path} is of another version (there is no symbol {unknown[0]!r}); train it again")
+    if not all(torch.isfinite(values).all() for values in weights.values()):
+        raise GalaxAlignError(f"{path} has weights that are not finite; train it again")
+    backbone = build_backbone(recipe.backbone, with_text=with_text, weights=False)
     model = TriModalModel(backbone, temperature=recipe.temperature.start, dropout=recipe.dropout)
-    if content["head"] is not None:
-        model.head = Head(backbone.width, len(content["sheet"]["classes"]), unit=content["head"]["unit"])
-    if has["symbol"]:
+    if head is not None:
+        model.head = Head(backbone.width, len(sheet.classes), unit=head["unit"])
+    if with_symbol:
         model.own_symbol_tower()
     try:
-        model.load_state_dict(content["weights"])
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise GalaxAlignError(
             f"{path}: the weights do not fit the backbone {recipe.backbone.name}; train the model again"
         ) from error
-    kept = {key: content[key] for key in ("sheet", "image", "aligned", "calibration", "stage", "dataset", "code")}
     if recipe.norm_layers == "frozen":
         model.freeze_norms(recipe.backbone.size)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

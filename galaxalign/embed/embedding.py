@@ -14,6 +14,7 @@ from galaxalign.align.inference import BATCH, embed_all, embed_symbols, embed_te
 from galaxalign.align.stages import used_rows
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
+from galaxalign.hdf5 import whole_hdf5
 from galaxalign.logs import progress
 from galaxalign.provenance import digest
 from galaxalign.symbols.store import DrawnSymbols, read_symbols
@@ -41,7 +42,7 @@ def embed_dataset(
     checkpoint, store, drawn = load_checkpoint(model), read_store(images), read_symbols(symbols)
     galaxies, logits = embed_store(checkpoint, store)
     texts, text_classes = texts_of([list(entry.texts) for entry in drawn.sheet.classes])
-    with h5py.File(embeddings, "w") as file:
+    with whole_hdf5(embeddings) as file:
         file.attrs["classes"] = json.dumps(list(drawn.sheet.labels))
         file.attrs["names"] = json.dumps(list(drawn.sheet.names))
         file.attrs["dataset"], file.attrs["run"], file.attrs["model"] = dataset, run, digest(model)
@@ -91,7 +92,7 @@ def embed_galaxies(*, model: Path, images: Path, threads: int, embeddings: Path)
     """Write the galaxies of a store alone, as a model sees them that may have been trained on others."""
     torch.set_num_threads(threads)
     galaxies, logits = embed_store(load_checkpoint(model), read_store(images))
-    with h5py.File(embeddings, "w") as file:
+    with whole_hdf5(embeddings) as file:
         file["embedding"] = galaxies
         file.attrs["model"] = digest(model)
         if logits is not None:

@@ -102,10 +102,10 @@ def read_embeddings(path: Path) -> Embeddings:
     Raises
     ------
     GalaxAlignError
-        The file lacks a group, a dataset or an attribute.
+        The file is no HDF5 file, or lacks a group, a dataset or an attribute.
     """
-    with h5py.File(path, "r") as file:
-        try:
+    try:
+        with h5py.File(path, "r") as file:
             return Embeddings(
                 dataset=str(file.attrs["dataset"]),
                 run=str(file.attrs["run"]),
@@ -121,10 +121,10 @@ def read_embeddings(path: Path) -> Embeddings:
                 texts=_prompts(file["texts"], "text") if "texts" in file else None,
                 answers=_answers(file["answers"]) if "answers" in file else None,
             )
-        except KeyError as error:
-            raise GalaxAlignError(
-                f"{path} is no complete embeddings file ({error.args[0]}): remove it and run Snakemake again"
-            ) from error
+    except (OSError, KeyError) as error:
+        raise GalaxAlignError(
+            f"{path} is no complete embeddings file ({error.args[0]}): remove it and run Snakemake again"
+        ) from error
 
 
 def _text(group: h5py.Group, key: str) -> NDArray[np.str_]:

@@ -144,7 +144,12 @@ def _predictions(embeddings: Embeddings, settings: EvaluationSettings) -> dict[s
     """The class (N,) that each method gives to every galaxy; no probe for a run that was given no label."""
     predicted = {method: scores.argmax(1) for method, scores in class_scores(embeddings).items()}
     if embeddings.classifier == "probe" or embeddings.galaxies.used.any():
-        predicted["probe"] = _probe(embeddings, settings)
+        try:
+            predicted["probe"] = _probe(embeddings, settings)
+        except GalaxAlignError as error:
+            if embeddings.classifier == "probe":
+                raise
+            logger.warning("%s is judged without a linear probe beside it: %s", embeddings.run, error)
     return predicted
 
 

@@ -22,8 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def image_recipe_of(model: Path) -> ImageRecipe:
-    """How the pictures were made that a model was trained on; others must be made the same way."""
-    return ImageRecipe.from_dict(load_checkpoint(model).image)
+    """How the pictures were made that a model was trained on; others must be made the same way.
+
+    Raises `GalaxAlignError` where the model went through stage 1 alone.
+    """
+    checkpoint = load_checkpoint(model)
+    if checkpoint.stage != "symbol":
+        raise GalaxAlignError(f"{model} is what stage 1 left, not a finished model: name the model.pt beside it")
+    return ImageRecipe.from_dict(checkpoint.image)
 
 
 def draw_symbols(names: list[str], size: int) -> NDArray[np.uint8]:

@@ -83,6 +83,8 @@ def query_vectors(
         drawn = embed_symbols(checkpoint.model, drawings)
         vectors += [("symbol", name, vector) for name, vector in zip(queries.symbols, drawn, strict=True)]
     if queries.texts:
-        told = embed_texts(checkpoint.model, list(queries.texts))
-        vectors += [("text", text, vector) for text, vector in zip(queries.texts, told, strict=True)]
+        # Words alone count, and a table has no room for the ends of lines.
+        texts = list(dict.fromkeys(" ".join(text.split()) for text in queries.texts))
+        told = embed_texts(checkpoint.model, texts)
+        vectors += [("text", text, vector) for text, vector in zip(texts, told, strict=True)]
     return vectors

@@ -77,10 +77,15 @@ class ClassSheet:
         return tuple(entry.name for entry in self.classes)
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols of the classes, and of the answers of the tree."""
+        of_classes = [symbol for entry in self.classes for symbol in entry.symbols]
+        return (*of_classes, *(self.tree.symbols if self.tree else ()))
+
+    @property
     def handed(self) -> bool:
         """Whether the mirror image of some class is another class, so that no galaxy may be flipped."""
-        symbols = [symbol for entry in self.classes for symbol in entry.symbols]
-        return any(SYMBOLS[symbol].handed for symbol in [*symbols, *(self.tree.symbols if self.tree else ())])
+        return any(SYMBOLS[symbol].handed for symbol in self.symbols)
 
     @property
     def mirror(self) -> tuple[int, ...] | None:

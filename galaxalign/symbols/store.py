@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from galaxalign.errors import GalaxAlignError
+from galaxalign.hdf5 import whole_hdf5
 from galaxalign.symbols.drawing import draw, to_svg
 from galaxalign.symbols.library import SYMBOLS
 from galaxalign.symbols.sheet import ClassSheet, read_sheet
@@ -83,7 +84,7 @@ def write_symbols(
     """
     vocabulary = read_sheet(sheet)
     pairs = [(name, index) for index, entry in enumerate(vocabulary.classes) for name in entry.symbols]
-    with h5py.File(symbols, "w") as file:
+    with whole_hdf5(symbols) as file:
         _write_drawings(file, [name for name, _ in pairs], size=size, variants=variants, seed=seed)
         file["class"] = np.array([index for _, index in pairs], dtype=np.int16)
         if vocabulary.tree is not None:

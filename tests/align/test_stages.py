@@ -15,7 +15,8 @@ from galaxalign.align.history import EPOCH_COLUMNS
 from galaxalign.embed.embedding import embed_dataset, embed_galaxies
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
-from galaxalign.search.prediction import predict
+from galaxalign.figures.retrieval import read_similar
+from galaxalign.search.prediction import image_recipe_of, predict
 from galaxalign.search.similarity import Queries, find_similar
 from galaxalign.symbols.sheet import read_sheet
 from tests.align.small import SHEET, recipe, train, train_shared
@@ -151,6 +152,36 @@ def test_wrong_model_files_are_named(tmp_path):
         load_checkpoint(tmp_path / "other.pt")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stage": "shared"}, "is what stage 1 left, not a finished model: name the model.pt beside it"),
+        ({"calibration": None}, r"is of another version \('calibration'\); train it again"),
+        ({"has": None}, r"is of another version \('has'\)"),
+        ({"image": {"size": 32}}, r"is of another version \('crop'\)"),
+        ({"sheet": {"classes": [{"label": "a"}]}}, "is of another version"),
+    ],
+)
+def test_models_of_other_versions_are_named(model, tmp_path, changes, words):
+    content = torch.load(model, weights_only=True) | changes
+    torch.save({key: value for key, value in content.items() if value is not None}, tmp_path / "other.pt")
+    with pytest.raises(GalaxAlignError, match=words):
+        image_recipe_of(tmp_path / "other.pt")
+
+
+def test_symbols_that_are_not_drawn_any_more_and_weights_that_are_no_numbers(model, tmp_path):
+    content = torch.load(model, weights_only=True)
+    content["sheet"]["classes"][0]["symbols"] = ["was_renamed"]
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(GalaxAlignError, match=r"is of another version .*symbol 'was_renamed'.; train it"):
+        load_checkpoint(tmp_path / "other.pt")
+    content = torch.load(model, weights_only=True)
+    next(iter(content["weights"].values())).fill_(torch.nan)
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(GalaxAlignError, match="has weights that are not finite; train it again"):
+        load_checkpoint(tmp_path / "other.pt")
+
+
 def test_embeddings_of_a_data_set(inputs, model, tmp_path):
     path = tmp_path / "embeddings.h5"
     embed_dataset(
@@ -201,6 +232,9 @@ def test_predictions_and_similar_galaxies(inputs, model, tmp_path):
     assert "g3" not in set(found[found["kind"] == "galaxy"]["id"])
     assert "g23" not in set(found["id"])
     assert (found.groupby("kind")["similarity"].diff().dropna() <= 0).all()
+    # The ends of lines, on which a table would break, are blanks, and a text that is asked for twice is one.
+    find_similar(queries=Queries((), (), ("a\rthin\n streak", "a thin streak")), table=tmp_path / "lines.tsv", **common)
+    assert read_similar(tmp_path / "lines.tsv")["query"].tolist() == ["a thin streak"] * 5
     for wrong, words in (
         (Queries(("nobody",), (), ()), "'nobody', which is not in noise"),
         (Queries(("g23",), (), ()), "whose image was rejected"),

@@ -144,7 +144,23 @@ def test_the_probe_learns_from_the_labels_that_the_run_was_given(folder):
     assert few["confusion"] != every["confusion"]
 
 
+def test_where_no_probe_can_be_fitted_the_rest_is_judged(folder):
+    path = write_embeddings(folder / "one_class.h5")
+    with h5py.File(path, "a") as file:
+        file["galaxies/used"][:] &= file["galaxies/label"][:] == 0
+    assert list(evaluate_run(path, SETTINGS)["classification"]) == ["text", "symbol", "fused"]
+    with h5py.File(path, "a") as file:
+        file.attrs["classifier"] = "probe"
+    with pytest.raises(GalaxAlignError, match="fewer than two classes"):
+        evaluate_run(path, SETTINGS)
+
+
 def test_says_what_is_wrong_with_its_input(folder):
+    (folder / "cut.h5").write_bytes((folder / "aligned.h5").read_bytes()[:96])
+    with pytest.raises(
+        GalaxAlignError, match=r"cut\.h5 is no complete embeddings file .*: remove it and run Snakemake"
+    ):
+        evaluate_run(folder / "cut.h5", SETTINGS)
     path = write_embeddings(folder / "wrong.h5")
     with pytest.raises(GalaxAlignError, match=r"evaluate\.split"):
         evaluate_run(path, replace(SETTINGS, split="nowhere"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from galaxalign.data.store import Store, read_store
 from galaxalign.settings import merge
@@ -140,14 +141,15 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
 
 
 def test_a_model_that_takes_the_place_of_a_younger_one_is_noticed(made):
-    overlay = {"runs": PLAIN, "predictions": {"model": "brought.pt", "datasets": ["own"]}}
+    overlay = {"runs": PLAIN, "predictions": {"model": "results/brought.pt", "datasets": ["own"]}}
     write_overlay(made / "brought.yaml", overlay)
     write_catalogue(made / "own", list(range(36)))
     run(made, "results/own/plain/model.pt", overlays=("whole.yaml", "search.yaml"))
-    shutil.copy(made / "results/own/plain/model.pt", made / "brought.pt")
+    brought = made / "results/brought.pt"
+    shutil.copy(made / "results/own/plain/model.pt", brought)
     table = "results/predictions/own/predictions.parquet"
     assert run(made, table, overlays=("whole.yaml", "brought.yaml"))["predictions_of"] == 1
     assert run(made, table, overlays=("whole.yaml", "brought.yaml")) == {}
-    shutil.copy(made / "results/own/plain/shared.pt", made / "brought.pt")
-    os.utime(made / "brought.pt", (1e9, 1e9))
+    torch.save(torch.load(brought, weights_only=True) | {"calibration": 2.0}, brought)
+    os.utime(brought, (1e9, 1e9))
     assert run(made, table, overlays=("whole.yaml", "brought.yaml"))["predictions_of"] == 1

@@ -96,9 +96,10 @@ def marks_of(wildcards):
 
 def mark_of_brought(path):
     """What tells a model or weights that the user brought from others in their place; "" of what a run makes."""
+    folder, *inner = Path(path or "").parts or [""]
     # Of its own files Snakemake knows.
-    own = not path or Path(path).parts[0] == "results"
-    return "" if own else content_mark(Path(path))
+    own = folder == "results" and inner[0] in config["datasets"]
+    return "" if not path or own and inner[1] in config["runs"] else content_mark(Path(path))
 
 
 def classes_of(wildcards):

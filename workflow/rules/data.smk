@@ -16,6 +16,9 @@ rule simulated_survey:
     threads: 1
     params:
         settings=lambda wildcards: dataset_of(wildcards)["source"]["simulated"],
+        files=lambda wildcards: [
+            content_mark(Path(file)) for file in classes_of(wildcards)
+        ],
         code=code("data.survey"),
     script:
         "../scripts/data_survey.py"
