@@ -99,7 +99,11 @@ def mark_of_brought(path):
     folder, *inner = Path(path or "").parts or [""]
     # Of its own files Snakemake knows.
     own = folder == "results" and inner[0] in config["datasets"]
-    return "" if not path or own and inner[1] in config["runs"] else content_mark(Path(path))
+    return (
+        ""
+        if not path or own and inner[1] in config["runs"]
+        else content_mark(Path(path))
+    )
 
 
 def classes_of(wildcards):
