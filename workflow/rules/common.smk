@@ -96,14 +96,12 @@ def marks_of(wildcards):
 
 def mark_of_brought(path):
     """What tells a model or weights that the user brought from others in their place; "" of what a run makes."""
-    folder, *inner = Path(path or "").parts or [""]
+    if not path:
+        return ""
+    folder, dataset, run, *_ = (*Path(path).parts, "", "", "")
+    of_run = dataset in config["datasets"] and run in config["runs"]
     # Of its own files Snakemake knows.
-    own = folder == "results" and inner[0] in config["datasets"]
-    return (
-        ""
-        if not path or own and inner[1] in config["runs"]
-        else content_mark(Path(path))
-    )
+    return "" if folder == "results" and of_run else content_mark(Path(path))
 
 
 def classes_of(wildcards):
