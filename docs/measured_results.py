@@ -26,9 +26,10 @@ KEPT = Path("docs/measured_few_labels.tsv")
 # Members of sweeps, RUN-LABELS-SEED, but for the first without labels, which stands among the active runs.
 MEMBER = re.compile(r"-(?!0-0$)(\d+|all)-\d+$")
 COMMAND = "snakemake --cores 2 --configfile config/{}.yaml config/few_labels.yaml"
-# Files of config/ with sweeps, and what they are about.
+# Files of config/ with sweeps, and what they are about; `shared_start` is what few_labels.yaml was before.
 PLANS = {
     "few_labels": "Few labels",
+    "shared_start": "Few labels, before each seed had a rendered start of its own",
     "modalities": "One modality, and published targets",
     "votes_and_matching": "Votes as targets, and what rendered galaxies must be like",
 }
