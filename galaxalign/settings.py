@@ -169,7 +169,7 @@ def unrolled(config: Settings) -> Settings:
             own = {"labels_per_class": member["labels"], "seed": member["seed"]}
             recipe = merge(merge(config["runs"][member["run"]], sweep["changes"]), own)
             start = _start_of_seed(config, recipe, member["seed"])
-            recipe |= {"start": start} if start in members - {member["name"]} else {}
+            recipe |= {"start": start} if start in members and start != member["name"] else {}
             if runs.setdefault(member["name"], recipe) != recipe:
                 raise GalaxAlignError(
                     f"'sweeps.{place}' makes a run {member['name']!r} that differs from another of this name: "

@@ -57,7 +57,7 @@ def answer(url: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPRes
     """
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT, **headers})
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS_OF_SILENCE) as response:
+        with _open(request) as response:
             yield response
     except urllib.error.HTTPError as error:
         with error:
@@ -68,8 +68,14 @@ def answer(url: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPRes
         raise Refused(reason, error.code) from error
     except (OSError, http.client.HTTPException) as error:
         raise Passing(str(error) or type(error).__name__) from error
+
+
+def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SECONDS_OF_SILENCE)
     except ValueError as error:
         raise Refused(f"the server names an address that is none ({error})") from error
+    return response
 
 
 def _first_words(error: urllib.error.HTTPError) -> str:

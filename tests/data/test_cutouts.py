@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -19,7 +21,7 @@ from galaxalign.data.cache import Cache
 from galaxalign.data.cutouts import cutout_name, locate_cutouts
 from galaxalign.data.readers import read_image
 from galaxalign.data.service import read_cutout
-from galaxalign.data.web import Passing, Refused, first_words
+from galaxalign.data.web import Passing, Refused, answer, first_words
 from galaxalign.errors import GalaxAlignError
 from tests.conftest import ROOT
 from tests.data import cutout_server
@@ -282,6 +284,29 @@ def test_a_damaged_answer_may_be_better_a_little_later(serve, tmp_path, monkeypa
     service = service_of(serve(), tmp_path)
     with pytest.raises(Passing, match=words):
         read_cutout(service.request(1.0, 2.0), service)
+
+
+def test_a_way_on_to_no_address_is_refused_and_other_mistakes_are_not_taken_for_it(serve, tmp_path):
+    class Onward(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", "http://[::1/")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Onward) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            pytest.raises(Refused, match="names an address that is none"),
+            answer(f"http://127.0.0.1:{server.server_port}/", {}),
+        ):
+            pass
+        server.shutdown()
+    service = service_of(serve(), tmp_path)
+    with pytest.raises(ValueError, match="our own"), answer(service.request(1.0, 2.0), {}):
+        raise ValueError("our own")
 
 
 def test_first_words():
