@@ -100,7 +100,7 @@ def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
     rows = _vary(pixels)
     columns = _vary(pixels.transpose(1, 0, 2))
     middle = pixels[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    white = np.count_nonzero((middle >= WHITE).all(axis=2)) if middle.max() >= WHITE else 0
+    white = np.count_nonzero(_darkest(middle) >= WHITE) if middle.max() >= WHITE else 0
     saturated = white / (middle.shape[0] * middle.shape[1])
     if rows.all() and columns.all():
         return Coverage(blank=0.0, edge=0.0, saturated=saturated, constant=None)
@@ -111,6 +111,12 @@ def measure_picture(pixels: NDArray[np.uint8]) -> Coverage:
         saturated=saturated,
         constant=float(pixels[0, 0, 0]) if grey else None,
     )
+
+
+def _darkest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The least of each pixel's colours, (H, W); over an axis of three `numpy.min` takes ten times as long."""
+    red, green, blue = (pixels[..., colour] for colour in range(3))
+    return np.minimum(np.minimum(red, green), blue)
 
 
 def _vary(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -178,9 +184,8 @@ def _distances(side: int) -> NDArray[np.float64]:
 
 def _median(values: NDArray[np.float32]) -> float:
     """The median, without the care that `numpy.median` takes of values that are not a number."""
-    low, high = (values.size - 1) // 2, values.size // 2
-    ordered = np.partition(values, (low, high), axis=None)
-    return float(ordered[low] + ordered[high]) / 2
+    ordered = np.sort(values, axis=None)
+    return float(ordered[(values.size - 1) // 2] + ordered[values.size // 2]) / 2
 
 
 def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, quality: Quality) -> tuple[str, str]:

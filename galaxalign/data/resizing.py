@@ -59,8 +59,8 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(pixels)
     planes = pixels.transpose(2, 0, 1)
     # Colours as they lie, side by side or plane by plane, so that nothing large is transposed.
-    together = 1 if planes.flags.c_contiguous else 3
-    lines = (planes if together == 1 else np.ascontiguousarray(pixels)).reshape(-1, side * together).astype(np.float32)
+    together, as_they_lie = (1, planes) if planes.flags.c_contiguous else (3, pixels)
+    lines = as_they_lie.astype(np.float32, order="C").reshape(-1, side * together)
     narrow = np.empty((len(lines), size * together), np.float32)
     for band in _bands(side, size, together):
         np.matmul(lines[:, band.used], band.weights, out=narrow[:, band.made])
