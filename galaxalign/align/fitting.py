@@ -42,9 +42,10 @@ def fitted_head(towers: TriModalModel, recipe: Recipe, material: Material) -> He
     if len(known) and len(material.validation):
         order = torch.randperm(len(known), generator=torch.Generator().manual_seed(recipe.seed))
         used = known[order[:MOST_FITTED].sort().values]
-        embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), recipe.backbone.size)
+        seen = recipe.backbone.size, recipe.position_angles
+        embeddings, _ = embed_all(towers, galaxy_batches(material.train, used), *seen)
         fitted = Head.of(*fit_head(embeddings, material.train.labels[used].numpy(), prototypes, alternatives))
-        judged, _ = embed_all(towers, galaxy_batches(material.validation), recipe.backbone.size)
+        judged, _ = embed_all(towers, galaxy_batches(material.validation), *seen)
         labels, scores = material.validation.labels.numpy(), []
         for head in (kept, fitted):
             with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Embeddings by a model as it is: no gradient, no random change."""
+"""Embeddings by a model as it is: no gradient, no random change; a galaxy means the same at any position angle."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,12 +11,12 @@ from galaxalign.align.augmentation import resize
 from galaxalign.align.model import TriModalModel
 
 BATCH = 64
-# A symbol means the same at any position angle: its embedding is the mean over these many.
+# So does a symbol, whose embedding is the mean over these many.
 SYMBOL_ANGLES = 8
 
 
 def embed_images(
-    model: TriModalModel, batches: Iterator[NDArray[np.uint8]], size: int
+    model: TriModalModel, batches: Iterator[NDArray[np.uint8]], size: int, angles: int = 1
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
     """Embed pictures, batch by batch.
 
@@ -26,6 +26,9 @@ def embed_images(
         uint8 (N, H, W, 3), row 0 at the top.
     size
         Side of the pictures the towers see, pixels.
+    angles
+        Position angles that each galaxy is seen at, 1, 2 or 4: quarter turns, which change no pixel.  What the tower
+        says is averaged over them (as Dieleman et al. 2015, MNRAS 450, 1441, average predictions).
 
     Yields
     ------
@@ -35,17 +38,19 @@ def embed_images(
     device = model.logit_scale.device
     for batch in batches:
         with torch.inference_mode():
-            features = model.features(resize(torch.from_numpy(batch).to(device), size))
+            pictures = resize(torch.from_numpy(batch).to(device), size)
+            turned = [model.features(pictures.rot90(turn, (2, 3))) for turn in range(0, 4, 4 // angles)]
+            features = torch.stack(turned).mean(0)
             logits = model.head(features).cpu().numpy() if model.head is not None else None
             embeddings: NDArray[np.float32] = F.normalize(features, dim=-1).cpu().numpy()
         yield embeddings, logits
 
 
 def embed_all(
-    model: TriModalModel, batches: Iterator[NDArray[np.uint8]], size: int
+    model: TriModalModel, batches: Iterator[NDArray[np.uint8]], size: int, angles: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """All of `embed_images` at once: embeddings (N, D), and logits (N, C) where the model has a linear head."""
-    parts = list(embed_images(model, batches, size))
+    parts = list(embed_images(model, batches, size, angles))
     logits = [part for _, part in parts if part is not None]
     return np.concatenate([part for part, _ in parts]), np.concatenate(logits) if logits else None
 

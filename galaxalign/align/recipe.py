@@ -94,14 +94,16 @@ class Recipe:
     interpolate: tuple[float, ...]
     classifier: str
     fusion: float
+    position_angles: int
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
         """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
         settings = dict(settings)
-        # In models of before stages had a number of their own, and of before heads were fitted.
+        # In models of before stages had a number of their own, heads were fitted, and galaxies were turned.
         views = {"symbol_views": settings.pop("symbol_views")} if "symbol_views" in settings else {}
         stages = {name: views | stage for name, stage in settings["stages"].items() if name != "head"}
+        settings.setdefault("position_angles", 1)
         parts: dict[str, Any] = {
             "backbone": BackboneSettings(**settings["backbone"]),
             "living": Living(**settings["living"]),

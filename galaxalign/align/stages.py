@@ -252,7 +252,7 @@ def _weights_before(recipe: Recipe, start: Path | None) -> Mapping[str, Tensor]:
 
 
 def _calibration(towers: TriModalModel, recipe: Recipe, material: Material) -> float:
-    scores = validation_scores(towers, recipe, material.vocabulary.prompts, material.validation)
+    scores = validation_scores(towers, recipe, material.vocabulary.prompts, material.validation, recipe.position_angles)
     return 1.0 if scores is None else fit_temperature(scores, material.validation.labels.numpy())
 
 

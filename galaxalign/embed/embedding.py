@@ -25,7 +25,7 @@ def embed_store(checkpoint: Checkpoint, store: Store) -> tuple[NDArray[np.float3
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
     count = len(store.id)
     batches = progress(in_batches(store.pictures, count), total=-(-count // BATCH), what="embedding", unit="batch")
-    return embed_all(model, batches, checkpoint.recipe.backbone.size)
+    return embed_all(model, batches, checkpoint.recipe.backbone.size, checkpoint.recipe.position_angles)
 
 
 def embed_dataset(

@@ -17,3 +17,9 @@ def test_stages_of_older_models_share_one_number_of_views():
     read = Recipe.from_dict(older | {"symbol_views": 3})
     assert set(read.stages) == {"shared", "symbol"}
     assert {stage.symbol_views for stage in read.stages.values()} == {3}
+
+
+def test_older_models_see_a_galaxy_at_one_position_angle_as_they_were_judged():
+    older = recipe().to_dict()
+    del older["position_angles"]
+    assert Recipe.from_dict(older).position_angles == 1

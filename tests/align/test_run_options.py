@@ -58,7 +58,7 @@ def test_a_head_is_fitted_to_the_galaxies_trained_on(inputs, living, tmp_path):
     made = read_inputs(source(inputs), chosen)
     model = load_checkpoint(living).model
     model.head = fitted_head(model, chosen, made.material)
-    embeddings, logits = embed_all(model, galaxy_batches(made.material.train), 32)
+    embeddings, logits = embed_all(model, galaxy_batches(made.material.train), 32, chosen.position_angles)
     labels = made.material.train.labels.numpy()
     fused = class_scores(model, recipe(classifier="fused"), made.material.vocabulary.prompts, embeddings, None)
     assert log_loss(logits, labels) < log_loss(fused, labels)
@@ -97,7 +97,7 @@ def test_a_head_that_does_worse_on_validation_gives_way_to_the_prototypes(inputs
 
         def fit(_embeddings, _labels, prototypes, _offsets):
             seen.append(prototypes)
-            vectors, _ = embed_all(model, galaxy_batches(material.validation), 32)
+            vectors, _ = embed_all(model, galaxy_batches(material.validation), 32, chosen.position_angles)
             wanted = labels if right else (labels + 1) % len(prototypes)
             solved = np.linalg.lstsq(vectors, np.eye(len(prototypes))[wanted.numpy()], rcond=None)[0]
             return solved.T.astype(np.float64), np.zeros(len(prototypes))
@@ -118,7 +118,7 @@ def test_a_head_without_labels_is_the_prototypes(inputs, tmp_path):
     chosen = recipe(classifier="head", **RENDERED)
     model = load_checkpoint(train(inputs, tmp_path, chosen)).model
     made = read_inputs(source(inputs), chosen)
-    embeddings, logits = embed_all(model, galaxy_batches(made.material.validation), 32)
+    embeddings, logits = embed_all(model, galaxy_batches(made.material.validation), 32, chosen.position_angles)
     fused = class_scores(model, recipe(classifier="fused"), made.material.vocabulary.prompts, embeddings, None)
     # Of the class with two symbols the head knows the mean alone.
     single = [0, 1, 3]
