@@ -213,4 +213,5 @@ def expand(value: Any, key: str = "config") -> Any:
 
 def first_stage(recipe: Settings) -> Settings:
     """What of a recipe decides stage 1, so that a change of what follows does not train it again."""
-    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}, "interpolate": [1.0]}
+    after = {"interpolate": [1.0], "position_angles": 1}
+    return recipe | {"stages": {"shared": recipe["stages"]["shared"]}} | after

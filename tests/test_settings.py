@@ -305,7 +305,8 @@ def test_the_class_sheet_of_a_data_set_in_use_is_read_before_anything_is_made(
     assert "config/morphology/galaxy10.yaml" in str(error.value)
 
 
-def test_interpolation_does_not_train_stage_1_again(config):
+@pytest.mark.parametrize("later", [{"interpolate": [0.0, 0.5, 1.0]}, {"position_angles": 2}])
+def test_what_follows_does_not_train_stage_1_again(config, later):
     recipe = recipe_settings(config, "galaxalign")
-    assert first_stage(recipe | {"interpolate": [0.0, 0.5, 1.0]}) == first_stage(recipe)
+    assert first_stage(recipe | later) == first_stage(recipe)
     assert first_stage(recipe | {"batch_size": 3}) != first_stage(recipe)

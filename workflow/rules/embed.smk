@@ -14,7 +14,7 @@ rule embeddings:
     resources:
         gpu=1,
         mem="8GB",
-        runtime="2h",
+        runtime="8h",
     params:
         code=code("embed.embedding"),
     script:

@@ -62,7 +62,7 @@ rule embeddings_for_predictions:
     resources:
         gpu=1,
         mem="8GB",
-        runtime="2h",
+        runtime="8h",
     params:
         model=mark_of_brought(config["predictions"]["model"]),
         code=code("embed.embedding"),
