@@ -18,8 +18,9 @@ run: $(VENV)/run.installed
 	@$(BIN)/python -m galaxalign.products
 
 test: $(VENV)/test.installed
-	@# Files of tests go to as many processes as there are cores: each has fixtures of its own.
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@# Files of tests go to as many processes as there are cores: each has fixtures of its own. Each also has threads, which
+	@# must not spin while they wait for a core that another process has.
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks
