@@ -216,6 +216,9 @@ def test_a_saturated_star(tmp_path):
         pixels[disk] = 255
         assert measure_picture(pixels).saturated == pytest.approx(np.pi * radius**2 / 64**2, rel=0.05)
         assert flag_of(tmp_path, pixels) == flag
+        # What is red alone is not as bright as can be.
+        pixels[disk] = 255, 100, 100
+        assert measure_picture(pixels).saturated == 0
 
 
 def test_a_detector_s_full_well(tmp_path):
