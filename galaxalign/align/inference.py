@@ -27,8 +27,9 @@ def embed_images(
     size
         Side of the pictures the towers see, pixels.
     angles
-        Position angles that each galaxy is seen at, 1, 2 or 4: quarter turns, which change no pixel.  What the tower
-        says is averaged over them (as Dieleman et al. 2015, MNRAS 450, 1441, average predictions).
+        Position angles that each galaxy is seen at: 1, 2 (half a turn apart) or 4 (a quarter), for which no pixel
+        changes.  What the tower says is averaged over them (as Dieleman et al. 2015, MNRAS 450, 1441, average
+        predictions).
 
     Yields
     ------
