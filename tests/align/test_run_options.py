@@ -244,3 +244,23 @@ def test_a_model_is_made_until_what_it_is_made_from_changes(inputs, tmp_path):
     assert not is_made(model, origin, chosen)
     model.write_text("junk")
     assert not is_made(model, origin, chosen)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_tower_trains_alike(inputs, tmp_path, monkeypatch):
+    as_it_is, compiled = torch.nn.Module.compile, []
+
+    def traced(tower, **how):
+        """Without the code generator, which takes minutes."""
+        compiled.append(how)
+        as_it_is(tower, backend="eager", **how)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    paths = {on: train_shared(inputs, tmp_path / str(on), recipe(compile=on)) for on in (False, True)}
+    assert compiled == [{"dynamic": False}]
+    plain, traced_steps = (pd.read_csv(path.with_name("shared_steps.tsv"), sep="\t") for path in paths.values())
+    np.testing.assert_allclose(traced_steps["loss"], plain["loss"], rtol=1e-5)
+    # What is kept is the tower itself.
+    weights = [load_checkpoint(path).model.state_dict() for path in paths.values()]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-5)
