@@ -15,6 +15,7 @@ from galaxalign.settings import (
     colour_bands,
     dataset_settings,
     first_stage,
+    labelled,
     read_config,
     recipe_settings,
     swept_runs,
@@ -66,5 +67,5 @@ rule all:
     default_target: True
     input:
         figures_of_all,
-        "<results>/tables/summary.tsv",
+        tables_of_all,
     localrule: True

@@ -18,6 +18,7 @@ from galaxalign.settings import (
     dataset_settings,
     epochs_of,
     expand,
+    labelled,
     recipe_settings,
     sees_labels,
     swept_runs,
@@ -70,6 +71,8 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
+    for name in config["active"]["datasets"]:
+        _check_unlabelled(config, name)
     return config
 
 
@@ -269,6 +272,18 @@ def _check_votes(config: Settings, dataset: str, *, tree: bool) -> None:
             raise GalaxAlignError(
                 f"'runs.{run}.targets' is votes, but of the active data set {dataset!r} {missing}: give it one, or "
                 "choose other targets"
+            )
+
+
+def _check_unlabelled(config: Settings, dataset: str) -> None:
+    """No run learns from labels, or is judged by a probe, that the data set does not have."""
+    if labelled(config, dataset):
+        return
+    for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
+        if sees_labels(config, run) or recipe_settings(config, run)["classifier"] == "probe":
+            raise GalaxAlignError(
+                f"'runs.{run}' learns from labels, which the active data set {dataset!r} (labels: none) does not have: "
+                "leave in active.runs those with labels_per_class: 0, such as living, or give the data set labels"
             )
 
 

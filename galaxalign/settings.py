@@ -90,6 +90,12 @@ def recipe_settings(config: Settings, run: str) -> Settings:
     return merge(config["recipe"], config["runs"][run])
 
 
+def labelled(config: Settings, dataset: str) -> bool:
+    """Whether a data set has labels to learn from and to be judged by."""
+    (source,) = config["datasets"][dataset]["source"].values()
+    return bool(source.get("labels") != "none")
+
+
 def swept_runs(config: Settings) -> list[Settings]:
     """The members of all sweeps: maps of run, labels, seed, name (RUN-LABELS-SEED) and over.
 

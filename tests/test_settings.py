@@ -214,6 +214,20 @@ def test_votes_are_there_for_those_that_learn_from_them(config, sheet, words):
         check(config, SCHEMA)
 
 
+@pytest.mark.parametrize("run", ["frozen", "galaxalign"])
+def test_no_run_needs_labels_that_a_survey_does_not_have(config, tmp_path, run):
+    (tmp_path / "catalog.csv").write_text("id,file\n1,1.jpg\n")
+    source = {"path": str(tmp_path / "catalog.csv"), "root": str(tmp_path), "columns": {"id": "id", "file": "file"}}
+    blank = {"morphology": "galaxy10", "source": {"catalogue": source | {"labels": "none"}}}
+    config["datasets"]["blank"] = blank | {"data": {"split": {"group_by": "none"}}}
+    config["active"] = {"datasets": ["blank"], "runs": ["living"]}
+    config["figures"]["run"] = "living"
+    assert check(config, SCHEMA)["active"]["runs"] == ["living"]
+    config["active"]["runs"] = ["living", run]
+    with pytest.raises(GalaxAlignError, match=f"'runs.{run}' learns from labels, .*'blank' .*labels_per_class: 0"):
+        check(config, SCHEMA)
+
+
 def test_labels_that_a_start_saw_count(config):
     untrained = {"start": "galaxalign", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}
     config["runs"] |= {"copy": untrained, "rendered": untrained | {"start": "living"}}

@@ -33,11 +33,15 @@ def living_symbols(symbols: DrawnSymbols, store: Store, look: SurveyLook | None,
     """
     starts = [1, 1 + EXAMPLES]
     figure, panels = plate(len(symbols.names), 1 + 2 * EXAMPLES, width=PAGE, left=LEFT, top=0.2, gaps=starts)
-    for column, words in zip(starts, ("Rendered from the symbol", "Galaxies of the data set"), strict=True):
+    unlabelled = not ((store.label >= 0) & (store.flag == "")).any()
+    observed = "Galaxies of the data set" + (", of any class" if unlabelled else "")
+    for column, words in zip(starts, ("Rendered from the symbol", observed), strict=True):
         name_above(panels[0, column], words, size=MEDIUM)
     generator = np.random.default_rng(seed)
     living = LivingSymbols(symbols.sheet, look, store.recipe.size) if look is not None else None
     chosen = [examples_of(store, index, generator) for index in range(len(store.classes))]
+    if unlabelled:
+        chosen = np.array_split(examples_of(store, -1, generator), len(store.classes))
     rows = zip(symbols.names, symbols.classes, symbols.images, panels, strict=True)
     for place, (name, label, drawing, row) in enumerate(rows):
         alone = list(symbols.classes).count(label) == 1

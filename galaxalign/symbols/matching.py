@@ -86,14 +86,14 @@ class SurveyLook:
 
 
 def write_look(*, images: Path, look: Path) -> None:
-    """Measure a store's good training pictures, whatever their labels, and write the look as JSON."""
+    """Measure a store's good pictures that none is judged by, in training or unlabelled, and write the look as JSON."""
     store = read_store(images)
-    rows = np.flatnonzero((store.split == "train") & (store.flag == ""))
+    rows = np.flatnonzero(np.isin(store.split, ("train", "")) & (store.flag == ""))
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:ENOUGH])
     if len(chosen) < FEWEST:
         raise GalaxAlignError(
-            f"{images} has {len(chosen)} good training pictures, too few to tell what the survey looks like: "
-            f"give at least {FEWEST}, or set living.matched to false"
+            f"{images} has {len(chosen)} good pictures in training or without a label, too few to tell what the survey "
+            f"looks like: give at least {FEWEST}, or set living.matched to false"
         )
     look.write_text(json.dumps(measure_look(store.pictures(chosen)).to_dict(), indent=1) + "\n")
 

@@ -123,6 +123,17 @@ def test_living_symbols_shows_six_rendered_and_six_real(folder, store, matched):
     assert rendered.shape[0] == (store.recipe.size if matched else 160)
 
 
+def test_living_symbols_beside_galaxies_of_any_class_where_none_has_one(folder, store):
+    path = folder / "unlabelled.h5"
+    sheet = Path(__file__).parents[2] / "config/morphology/galaxymnist.yaml"
+    write_symbols(sheet=sheet, symbols=path, size=32, variants=1, seed=0, code="", drawings=folder / "unlabelled")
+    symbols = read_symbols(path)
+    figure = living_symbols(symbols, replace(store, label=np.full_like(store.label, -1)), None, seed=0)
+    words_of(figure)
+    assert pictures(figure) == 13 * len(symbols.names)
+    assert "Galaxies of the data set, of any class" in said(figure)
+
+
 def test_galaxy_plate_counts_every_class(store):
     figure = galaxy_plate(store, seed=0)
     words_of(figure)

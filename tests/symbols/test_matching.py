@@ -142,8 +142,9 @@ def store(path, labels, splits):
     return path
 
 
-def test_a_look_needs_no_label_and_reads_training_pictures_only(tmp_path):
-    splits = ["train"] * 24 + ["test"] * 8
+def test_a_look_needs_no_label_and_no_picture_that_is_judged(tmp_path):
+    # A galaxy without a label is in no split.
+    splits = ["train"] * 12 + [""] * 12 + ["validation"] * 4 + ["test"] * 4
     looks = []
     for number, labels in enumerate(([0, 1] * 16, [-1] * 32)):
         path = tmp_path / f"look{number}.json"
@@ -155,7 +156,7 @@ def test_a_look_needs_no_label_and_reads_training_pictures_only(tmp_path):
 
 def test_too_few_pictures_and_a_broken_file_are_told(tmp_path):
     few = store(tmp_path / "images.h5", [0] * 5, ["train"] * 5)
-    with pytest.raises(GalaxAlignError, match=r"5 good training pictures.*living\.matched"):
+    with pytest.raises(GalaxAlignError, match=r"5 good pictures in training or without a label.*living\.matched"):
         write_look(images=few, look=tmp_path / "look.json")
     broken = tmp_path / "broken.json"
     broken.write_text('{"side": 3}')

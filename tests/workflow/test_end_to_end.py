@@ -120,6 +120,32 @@ def test_predictions_for_an_unlabelled_field(made):
     assert table["predicted"].notna().all()
 
 
+def test_a_survey_without_labels_gets_a_model_of_its_own(made):
+    columns = {"id": "id", "file": "file", "ra": "ra", "dec": "dec"}
+    raw = "results/simulated/raw"
+    source = {"path": f"{raw}/catalog.csv", "root": raw, "columns": columns, "labels": "none"}
+    model = "results/blank/living/model.pt"
+    short = {"epoch_size": 32, "stages": {"shared": {"epochs": 1}}}
+    overlay = {
+        "active": {"datasets": ["blank"], "runs": ["living"]},
+        "figures": {"run": "living"},
+        "datasets": {"blank": {"morphology": "galaxy10", "source": {"catalogue": source}}},
+        "runs": {"living": short},
+        "predictions": {"model": model, "datasets": ["blank"]},
+        "similar": {"model": model, "dataset": "blank"},
+    }
+    write_overlay(made / "blank.yaml", overlay)
+    everything = rules_to_run(made, "blank.yaml")
+    assert {"look", "align_symbol", "figure_living_symbols", "figure_learning_curves"} <= everything
+    assert not everything & {"metrics", "tables", "figure_confusion", "figure_labels"}
+    done = snakemake(made, "predictions", "--configfile", "small.yaml", "blank.yaml")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert json.loads((made / "results/blank/look.json").read_text())["pictures"] == 80
+    table = pd.read_parquet(made / "results/predictions/blank/predictions.parquet")
+    assert len(table) == 80
+    assert table["predicted"].notna().all()
+
+
 def test_similar_galaxies_as_table_and_picture(made):
     ids = pd.read_parquet(made / "results/simulated/manifest.parquet")["id"]
     write_overlay(made / "queries.yaml", {"similar": {"galaxies": [str(ids[0])], "nearest": 4}})

@@ -142,19 +142,26 @@ def compared_runs():
     return [*swept_runs(config), *unlabelled_runs(config)]
 
 
+def judged_datasets():
+    """Active data sets with labels to be judged by."""
+    return [name for name in config["active"]["datasets"] if labelled(config, name)]
+
+
 def figures_of_all(wildcards):
-    """Every figure of every active data set."""
-    names = [
-        *("labels", "galaxies", "rejects", "leaks"),
-        *("living_symbols", "learning_curves"),
-        *("confusion", "comparison", "embedding_map", "retrieval"),
+    """Every figure of every active data set; of one without labels those that need none."""
+    names = ["galaxies", "rejects", "living_symbols", "learning_curves"]
+    judged = [
+        *("labels", "leaks", "confusion", "comparison", "embedding_map", "retrieval"),
         *(["few_labels"] if config["sweeps"] else []),
     ]
+    figure = "<results>/figures/{dataset}/{name}.png"
     return [
         "<results>/figures/symbols.png",
-        *collect(
-            "<results>/figures/{dataset}/{name}.png",
-            dataset=config["active"]["datasets"],
-            name=names,
-        ),
+        *collect(figure, dataset=config["active"]["datasets"], name=names),
+        *collect(figure, dataset=judged_datasets(), name=judged),
     ]
+
+
+def tables_of_all(wildcards):
+    """The summary, where there is a data set to be judged by."""
+    return ["<results>/tables/summary.tsv"] if judged_datasets() else []

@@ -23,7 +23,7 @@ rule tables:
     input:
         metrics=collect(
             "<results>/{dataset}/{run}/metrics.json",
-            dataset=config["active"]["datasets"],
+            dataset=judged_datasets(),
             run=config["active"]["runs"],
         ),
     output:
