@@ -1,4 +1,4 @@
-"""Write docs/results.md from what the runs left in results/: no number is typed by hand.
+"""Write docs/results.md: docs/results_head.md, then tables of what the runs left in results/, none typed by hand.
 
     python docs/measured_results.py --commit COMMIT --plan few_labels    # whose code trained results/, by which plan
 
