@@ -46,7 +46,7 @@ BORDER = 0.12
 SMOOTH = 3.0
 # Widths of sources that are believed, pixels: single hot pixels are sharper.
 NARROWEST, WIDEST = 0.9, 15.0
-# Light above so many standard deviations of the smoothed sky belongs to a source.
+# Smoothed light above so many standard deviations of the noise before smoothing belongs to a source.
 DETECTION = 4.0
 
 
