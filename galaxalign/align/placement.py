@@ -36,7 +36,7 @@ def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> No
     regression: a text that shares nothing with the sheet's keeps the place it had.
 
     Where votes are the targets, answers take the place of classes, and their galaxies count as much as the volunteers
-    gave the answer.  Without any label, rendered galaxies of every class are looked at.  Texts of classes (or answers)
+    gave the answer.  Without any label, rendered galaxies of every class are looked at, but for votes.  Texts of classes (or answers)
     without galaxies move with the words that they share with others.  Towers that were built for one space have no
     new projection, and stay as they are.
     """

@@ -1,4 +1,4 @@
-"""Training that was broken off goes on where it was, to the same weights."""
+"""Training that was broken off goes on where it was, on a CPU to the very same weights."""
 
 import hashlib
 import json

@@ -180,7 +180,7 @@ class LivingSymbols:
             correlation = np.array(self.look.correlation)
             scores = chance.multivariate_normal(np.zeros(len(correlation)), correlation, number, method="cholesky")
             scores += WIDER * chance.normal(size=scores.shape)
-            # What goes with redness or with flatness follows it: the mean of a Gaussian of which one number is known.
+            # What goes with redness or with flatness follows it, as the survey's correlations say.
             redder = np.array([REDDER[_kind(shape)] for shape in shapes])
             scores -= redder[:, None] * correlation[QUANTITIES.index("core_blue")]
             flat = QUANTITIES.index("axis_ratio")
