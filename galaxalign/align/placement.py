@@ -36,9 +36,9 @@ def place_texts(towers: TriModalModel, recipe: Recipe, material: Material) -> No
     regression: a text that shares nothing with the sheet's keeps the place it had.
 
     Where votes are the targets, answers take the place of classes, and their galaxies count as much as the volunteers
-    gave the answer.  Without any label, rendered galaxies of every class are looked at, but for votes.  Texts of classes (or answers)
-    without galaxies move with the words that they share with others.  Towers that were built for one space have no
-    new projection, and stay as they are.
+    gave the answer.  Without any label, rendered galaxies of every class are looked at, but for votes.  Texts of
+    classes (or answers) without galaxies move with the words that they share with others.  Towers that were built for
+    one space have no new projection, and stay as they are.
     """
     projection = towers.text.projection if towers.text is not None else None
     if not isinstance(projection, nn.Linear) or (looked := _galaxies(towers, recipe, material)) is None:
