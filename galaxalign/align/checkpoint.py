@@ -33,6 +33,7 @@ class Checkpoint:
     stage : the last stage that it went through.
     dataset : the data set that it was trained on.
     code : digest of the code that trained it.
+    made_from : marks of the files that it was made from, see `stages.Source.marks`.
     """
 
     model: TriModalModel
@@ -44,6 +45,7 @@ class Checkpoint:
     stage: str
     dataset: str
     code: str
+    made_from: list[str]
 
     @property
     def trained(self) -> list[str]:
@@ -76,6 +78,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "stage": checkpoint.stage,
         "dataset": checkpoint.dataset,
         "code": checkpoint.code,
+        "made_from": checkpoint.made_from,
         "has": {"text": model.text is not None, "symbol": model.symbol is not None},
         "head": None if model.head is None else {"unit": model.head.unit},
         "weights": model.state_dict(),
@@ -103,7 +106,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         recipe, weights = Recipe.from_dict(content["recipe"]), content["weights"]
         with_text, with_symbol, head = content["has"]["text"], content["has"]["symbol"], content["head"]
-        kept = {key: content[key] for key in ("sheet", "image", "aligned", "calibration", "stage", "dataset", "code")}
+        names = ("sheet", "image", "aligned", "calibration", "stage", "dataset", "code", "made_from")
+        kept = {name: content[name] for name in names}
         sheet = ClassSheet.from_dict(kept["sheet"])
         ImageRecipe.from_dict(kept["image"])
     except (TypeError, LookupError, ValueError, AttributeError) as error:

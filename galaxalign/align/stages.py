@@ -23,7 +23,7 @@ from galaxalign.align.material import Material
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.placement import place_texts
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.state import StateFile, file_mark, fingerprint
+from galaxalign.align.state import StateFile, fingerprint
 from galaxalign.align.training import train_stage
 from galaxalign.align.validation import validate, validation_scores
 from galaxalign.align.vocabulary import vocabulary_of
@@ -31,6 +31,7 @@ from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.memory import keep_freed_memory
+from galaxalign.provenance import content_mark
 from galaxalign.symbols.living import LivingSymbols
 from galaxalign.symbols.matching import read_look
 from galaxalign.symbols.sheet import ClassSheet
@@ -69,6 +70,10 @@ class Source:
         known = (self.images, self.symbols, self.look, self.start, weights if weights.is_file() else None)
         return [path for path in known if path is not None]
 
+    def marks(self, recipe: Recipe, shared: Path | None = None) -> list[str]:
+        """What tells those files, and the model of the stage before, from others in their place."""
+        return [content_mark(path) for path in (*self.files(recipe), *([shared] if shared else []))]
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -106,6 +111,7 @@ def align_shared(source: Source, recipe: Recipe, *, model: Path, history: Path, 
             stage="shared",
             dataset=source.dataset,
             code=source.code,
+            made_from=source.marks(recipe),
         )
         _train(checkpoint, ["shared"], source, inputs, model=model, history=history, steps=steps)
 
@@ -129,26 +135,27 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
         towers.to(device)
         if not checkpoint.aligned and recipe.trains_texts("symbol") and not recipe.trains_texts("shared"):
             place_texts(towers, recipe, inputs.material)
-        trained = replace(checkpoint, model=towers, recipe=recipe, stage="symbol", code=source.code)
+        made_from = source.marks(recipe, shared)
+        trained = replace(
+            checkpoint, model=towers, recipe=recipe, stage="symbol", code=source.code, made_from=made_from
+        )
         _train(trained, ["symbol"], source, inputs, model=model, history=history, steps=steps, start=shared)
 
 
 def is_made(model: Path, source: Source, recipe: Recipe, shared: Path | None = None) -> bool:
-    """Whether the model of a stage is there, made by this recipe and code from files that are no newer than it.
+    """Whether the model of a stage is there, made by this recipe and code from the very files that are there now.
 
     `shared` is stage 1's model, where that of stage 2 is asked for.
     """
     if not model.is_file():
         return False
     try:
-        made, when = load_checkpoint(model), model.stat().st_mtime_ns
+        made = load_checkpoint(model)
     except GalaxAlignError as error:
         logger.info("%s: it is made anew", error)
         return False
-    asked = (recipe.to_dict(), source.code, source.dataset)
-    files = [*source.files(recipe), *([shared] if shared else [])]
-    newest = max(path.stat().st_mtime_ns for path in files)
-    return newest <= when and (made.recipe.to_dict(), made.code, made.dataset) == asked
+    asked = (recipe.to_dict(), source.code, source.dataset, source.marks(recipe, shared))
+    return (made.recipe.to_dict(), made.code, made.dataset, made.made_from) == asked
 
 
 def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[TriModalModel, bool]:
@@ -200,8 +207,7 @@ def _train(
     """Train through stages, finish the model after the last of a run, write it and its history."""
     recipe, towers, written = checkpoint.recipe, checkpoint.model, History()
     logger.info("%s: %d galaxies to train on", towers.logit_scale.device, len(inputs.material.train))
-    files = [*source.files(recipe), *([start] if start else [])]
-    mark = fingerprint(recipe=recipe.to_dict(), code=source.code, files=[file_mark(path) for path in files])
+    mark = fingerprint(recipe=recipe.to_dict(), code=source.code, files=checkpoint.made_from)
     states = [StateFile(model.with_name(f"{model.stem}.{name}.state"), mark) for name in stages]
     for name, state in zip(stages, states, strict=True):
         if name in recipe.stages:

@@ -22,14 +22,6 @@ def fingerprint(**made_by: Any) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
-def file_mark(path: Path | None) -> tuple[str, int, int] | None:
-    """Name, size and time of a file: enough to see that a store was made anew."""
-    if path is None:
-        return None
-    found = path.stat()
-    return path.name, found.st_size, found.st_mtime_ns
-
-
 class StateFile:
     """The state of a stage in a file beside its output; whoever asks with another fingerprint gets none."""
 

@@ -40,6 +40,7 @@ def files(tmp_path_factory):
         stage="symbol",
         dataset="noise",
         code="0",
+        made_from=[],
     )
     save_checkpoint(folder / "model.pt", checkpoint)
     return folder, checkpoint
