@@ -62,6 +62,10 @@ def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
         list(progress(range(2), total=45, what="images", unit="galaxies", each=32))
     assert caplog.messages[-1].startswith("images: 45 of 45 galaxies")
     assert caplog.messages[-1].endswith(" 0 s left")
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        list(progress(range(2), total=None, what="download", unit="MiB"))
+    assert [line.partition(",")[0] for line in caplog.messages] == ["download: 1 MiB", "download: 2 MiB"]
 
 
 def test_progress_draws_a_bar_on_a_terminal():
