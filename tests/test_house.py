@@ -102,6 +102,13 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "False"
 
 
+def test_importing_the_package_sets_no_environment_variable():
+    words = "import os; before = dict(os.environ); import galaxalign.settings; print(before == dict(os.environ))"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("GALAXALIGN")}
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=ROOT, env=bare)
+    assert done.stdout.strip() == "True"
+
+
 @pytest.mark.parametrize("module", ["errors", "settings", "align.schedule"])
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(f"galaxalign.{module}"))
