@@ -17,6 +17,13 @@ from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import log_to, progress
 from tests.conftest import ROOT
 
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("galaxalign", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
 
 @pytest.fixture(autouse=True)
 def quiet_after():
@@ -109,9 +116,9 @@ def test_importing_the_package_sets_no_environment_variable():
     assert done.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("module", ["errors", "settings", "align.schedule"])
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_in_docstrings_run(module):
-    result = doctest.testmod(importlib.import_module(f"galaxalign.{module}"))
+    result = doctest.testmod(importlib.import_module(module))
     assert result.attempted
     assert not result.failed
 
