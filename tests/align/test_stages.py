@@ -239,7 +239,7 @@ def test_predictions_and_similar_galaxies(inputs, model, tmp_path):
     assert read_similar(tmp_path / "lines.tsv")["query"].tolist() == ["a thin streak"] * 5
     for wrong, words in (
         (Queries(("nobody",), (), ()), "'nobody', which is not in noise"),
-        (Queries(("g23",), (), ()), "whose image was rejected"),
+        (Queries(("g23",), (), ()), r"whose image was rejected \(cut off\); name another, or mend its image"),
         (Queries((), ("mergr",), ()), "did you mean 'merger'"),
         (Queries((), (), ()), "'similar' asks for nothing: name galaxies, symbols or texts"),
     ):
