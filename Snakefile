@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 from galaxalign.checking import check
@@ -44,7 +45,14 @@ pathvars:
     benchmarks="<results>/benchmarks",
 
 
+# `snakemake --lint` wants one; none is made that has what the jobs need.
 container: "docker://python:3.12-slim"
+
+
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    raise WorkflowError(
+        "no container has what the jobs need: leave out --sdm apptainer, the jobs run where make run does"
+    )
 
 
 wildcard_constraints:

@@ -1,7 +1,8 @@
 """Measure speed and memory, each benchmark in a process of its own.
 
 `python -m benchmarks` runs all that this machine allows, `python -m benchmarks steps rendering` those named; options
-after the names (`--repetitions`, `--batches`, `--results`) are passed to each.
+after the names (`--repetitions`, `--batches`, `--results`) are passed to each.  What is measured on Galaxy Zoo 1 is
+left out where the environment variable GALAXALIGN_REAL_DATA does not name a folder with its folder gz1.
 """
 
 import argparse

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 
-from benchmarks.material import CONFIG
+from benchmarks.material import CONFIG, NO_GALAXIES, galaxy_zoo_1
 from benchmarks.measuring import ROOT, Measured, alternately, options, ratios, write
 from galaxalign.settings import merge
 
@@ -40,14 +40,12 @@ def main() -> None:
         # astropy's own numbers. A smaller stretch lifts pixels that have light or none by the last digit of a sum.
         recipe = merge(CONFIG["data"], {"stretch": {"name": "lupton", "lupton": {"stretch": 5}}})
         sources = {"FITS": (_write_cutouts(Path(folder)), recipe)}
-        # Its default is set where settings are read.
-        jpegs = Path(os.environ["GALAXALIGN_REAL_DATA"]).resolve() / "gz1"
-        if jpegs.is_dir():
+        if jpegs := galaxy_zoo_1():
             files = sorted(map(str, (jpegs / "images").glob("*.jpeg")))
             sources["JPEG"] = (files, merge(CONFIG["data"], {"crop": 0.5}))
             settings["JPEG"] = f"{len(files)} pictures of Galaxy Zoo 1, 423 x 423, of which half of the side is kept"
         else:
-            skipped["JPEGs"] = f"{jpegs} is not there"
+            skipped["JPEGs"] = NO_GALAXIES
         for kind, (files, recipe) in sources.items():
             manifest = Path(folder) / f"{kind}.parquet"
             _write_manifest(manifest, files)

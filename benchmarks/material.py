@@ -28,6 +28,9 @@ CLASSES = ROOT / "config/morphology/galaxy10.yaml"
 TREE = ROOT / "config/morphology/gz2.yaml"
 # Made by `snakemake --configfile config/gz1.yaml`.
 GALAXIES = ROOT / "results/gz1/images.h5"
+# Where the environment says that real galaxies lie.
+REAL_DATA = "GALAXALIGN_REAL_DATA"
+NO_GALAXIES = f"{REAL_DATA} names no folder with gz1"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,13 @@ def make_material(folder: Path, *, count: int, sheet: Path = CLASSES) -> Materia
     return Material(folder / "images.h5", folder / "symbols.h5", folder / "captions.csv", origin)
 
 
+def galaxy_zoo_1() -> Path | None:
+    """The folder of the catalogue and the JPEGs of Galaxy Zoo 1; None where the environment names none."""
+    named = os.environ.get(REAL_DATA)
+    folder = Path(named).resolve() / "gz1" if named else None
+    return folder if folder and folder.is_dir() else None
+
+
 def _galaxies(folder: Path, count: int) -> tuple[NDArray[np.uint8], list[Path], str]:
     """`count` pictures, the JPEGs they were made from, and what they are."""
     if GALAXIES.exists():
@@ -103,7 +113,7 @@ def _write_store(path: Path, pictures: NDArray[np.uint8], labels: NDArray[np.int
         file["ra"] = file["dec"] = np.full(count, np.nan)
         for name, values in (texts | {"reason": [""] * count}).items():
             file.create_dataset(name, data=values, dtype=h5py.string_dtype())
-        stored = {key: CONFIG["data"][key] for key in ("crop", "stretch", "bands")} | {"size": size}
+        stored = {key: CONFIG["data"][key] for key in ("crop", "stretch", "bands", "fits", "quality")} | {"size": size}
         file.attrs["recipe"] = json.dumps(stored)
         file.attrs["classes"], file.attrs["names"] = json.dumps(sheet.labels), json.dumps(sheet.names)
         file.attrs["dataset"], file.attrs["code"] = "benchmark", "benchmark"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.material import CONFIG
+from benchmarks.material import CONFIG, NO_GALAXIES, galaxy_zoo_1
 from benchmarks.measuring import ROOT, Measured, alternately, options, write
 from galaxalign.settings import merge
 
@@ -25,9 +25,9 @@ LIMIT = "<= 1.5"
 def main() -> None:
     """Measure and write."""
     given = options(__doc__, [])
-    galaxies = Path(os.environ["GALAXALIGN_REAL_DATA"]).resolve() / "gz1"
-    if not galaxies.is_dir():
-        write(given.results / "rows.json", [], settings={}, skipped={"rows": f"{galaxies} is not there"})
+    galaxies = galaxy_zoo_1()
+    if galaxies is None:
+        write(given.results / "rows.json", [], settings={}, skipped={"rows": NO_GALAXIES})
         return
     with tempfile.TemporaryDirectory() as folder:
         arms = {str(count): partial(_ingest, Path(folder), galaxies, count) for count in ROWS}

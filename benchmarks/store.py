@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.material import CONFIG
+from benchmarks.material import CONFIG, galaxy_zoo_1
 from benchmarks.measuring import Measured, alternately, options, write
 from galaxalign.data.layout import IMAGES, extents_of, lay_out, read_pictures
 from galaxalign.data.pictures import ImageRecipe, make_picture
@@ -60,11 +60,11 @@ def _summary(files: dict[str, tuple[Path, Reader]], found: dict[str, dict[str, l
 
 def _pictures() -> tuple[NDArray[np.uint8], str]:
     """Galaxies of Galaxy Zoo 1 where they are at hand, since noise does not compress."""
-    folder = Path(os.environ["GALAXALIGN_REAL_DATA"]).resolve() / "gz1/images"
+    folder = galaxy_zoo_1()
     recipe = ImageRecipe.from_dict(CONFIG["data"])
-    if not folder.is_dir():
+    if folder is None:
         return np.random.default_rng(0).integers(0, 256, (COUNT, recipe.size, recipe.size, 3), np.uint8), "noise"
-    files = sorted(folder.glob("*.jpeg"))[: COUNT // 8]
+    files = sorted(folder.glob("images/*.jpeg"))[: COUNT // 8]
     own = np.stack([make_picture(str(file), recipe, 1.0).pixels for file in files])
     return np.resize(own, (COUNT, *own.shape[1:])), "of Galaxy Zoo 1"
 

@@ -49,10 +49,10 @@ def log_to(path: str) -> Iterator[None]:
         sys.exit(1)
 
 
-def progress(items: Iterable[T], *, total: int, what: str, unit: str, each: int = 1) -> Iterator[T]:
+def progress(items: Iterable[T], *, total: int | None, what: str, unit: str, each: int = 1) -> Iterator[T]:
     """Yield `items`, with a progress bar on a terminal and plain lines every ten seconds elsewhere.
 
-    `total` is in units, of which every item stands for `each`.
+    `total` is in units, of which every item stands for `each`; None where it is not known.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -68,6 +68,9 @@ def progress(items: Iterable[T], *, total: int, what: str, unit: str, each: int 
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
+            if total is None:
+                logger.info("%s: %d %s, %.1f %s/s", what, each * done, unit, each * done / (now - start), unit)
+                continue
             # The last item may stand for fewer.
             units = min(each * done, total)
             rate = units / (now - start)

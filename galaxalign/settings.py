@@ -22,9 +22,6 @@ CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/config.schem
 # Queries are words, in which a dollar is a dollar.
 VERBATIM = ("similar.galaxies", "similar.texts")
 
-# Where real galaxies for development lie when the environment does not say.
-os.environ.setdefault("GALAXALIGN_REAL_DATA", "../shared/data")
-
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
     """`base` with `changes` over it: maps merge, everything else replaces.

@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxalign.data.fits import PLAIN
+
 LABELS = ["Round", "Cigar", "Edge-on", "Spiral"]
 NAMES = ["Round Smooth", "Cigar Shaped Smooth", "Edge-on with Bulge", "Unbarred Tight Spiral"]
 # Class index of each symbol: edge-on galaxies have two.
@@ -91,6 +93,8 @@ def write_store(path: Path, *, galaxies: int = 200, rejected: int = 0, size: int
             "legacy_survey": {"m": 0.03, "Q": 20},
             "lupton": {"stretch": 5, "Q": 8, "minimum": 0},
         },
+        "fits": PLAIN.to_dict(),
+        "quality": {"max_edge": 0.2, "max_saturated": 0.1, "min_signal": 5, "max_offset": 0.15},
     }
     with h5py.File(path, "w") as file:
         file.attrs.update(dataset="synthetic", code="0", classes=json.dumps(LABELS), names=json.dumps(NAMES))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.material import galaxy_zoo_1
 from benchmarks.measuring import Measured, alternately, ratios, write
 from benchmarks.report import page
 
@@ -34,3 +35,12 @@ def test_arms_take_turns_and_ratios_are_of_one_round() -> None:
     found = alternately({"a": lambda: arm("a", 2.0), "b": lambda: arm("b", 1.0)}, 2)
     assert order == ["a", "b", "b", "a"]
     assert ratios(found["a"]["seconds"], found["b"]["seconds"]) == pytest.approx([2.0, 2.0])
+
+
+def test_real_galaxies_lie_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GALAXALIGN_REAL_DATA", raising=False)
+    assert galaxy_zoo_1() is None
+    monkeypatch.setenv("GALAXALIGN_REAL_DATA", str(tmp_path))
+    assert galaxy_zoo_1() is None
+    (tmp_path / "gz1").mkdir()
+    assert galaxy_zoo_1() == tmp_path / "gz1"

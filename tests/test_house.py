@@ -17,6 +17,13 @@ from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import log_to, progress
 from tests.conftest import ROOT
 
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("galaxalign", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
 
 @pytest.fixture(autouse=True)
 def quiet_after():
@@ -62,6 +69,10 @@ def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
         list(progress(range(2), total=45, what="images", unit="galaxies", each=32))
     assert caplog.messages[-1].startswith("images: 45 of 45 galaxies")
     assert caplog.messages[-1].endswith(" 0 s left")
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        list(progress(range(2), total=None, what="download", unit="MiB"))
+    assert [line.partition(",")[0] for line in caplog.messages] == ["download: 1 MiB", "download: 2 MiB"]
 
 
 def test_progress_draws_a_bar_on_a_terminal():
@@ -98,9 +109,16 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", ["errors", "settings", "align.schedule"])
+def test_importing_the_package_sets_no_environment_variable():
+    words = "import os; before = dict(os.environ); import galaxalign.settings; print(before == dict(os.environ))"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("GALAXALIGN")}
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=ROOT, env=bare)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_in_docstrings_run(module):
-    result = doctest.testmod(importlib.import_module(f"galaxalign.{module}"))
+    result = doctest.testmod(importlib.import_module(module))
     assert result.attempted
     assert not result.failed
 

@@ -58,6 +58,13 @@ def test_overlays_fit_the_schema_and_ask_for_files_that_are_not_there(config, ov
         assert set(checked["active"]["datasets"]) <= set(checked["datasets"])
 
 
+def test_galaxies_that_nobody_named_are_asked_for(config, monkeypatch):
+    monkeypatch.delenv("GALAXALIGN_REAL_DATA", raising=False)
+    overlay = yaml.safe_load((ROOT / "config/gz2.yaml").read_text())
+    with pytest.raises(GalaxAlignError, match=r"'\$GALAXALIGN_REAL_DATA/.*' names an environment variable that is not"):
+        check(merge(config, overlay), SCHEMA)
+
+
 TILES = {
     "path": "a",
     "columns": {"id": "i", "ra": "r", "dec": "d"},

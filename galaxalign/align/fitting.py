@@ -99,6 +99,8 @@ def fit_head(
 
     nothing = np.zeros(len(present) * vectors.shape[1])
     found = minimize(measured, nothing, jac=True, method="L-BFGS-B", options={"maxiter": LARGEST_ITERATIONS})
+    if not found.success:
+        logger.warning("the head's fit to %d galaxies ended before its minimum: %s", len(labels), found.message)
     change = found.x.reshape(len(present), -1)
     weights[present] += change[:, :-1]
     bias[present] += change[:, -1]

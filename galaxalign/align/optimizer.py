@@ -1,5 +1,7 @@
 """What is trained, how fast, and the running average of the weights."""
 
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
@@ -65,25 +67,28 @@ def _depths(model: TriModalModel) -> dict[str, int]:
 
 
 class AveragedWeights:
-    """Exponential moving average of what is trained (Polyak averaging); it follows closely at first."""
+    """Exponential moving average of what is trained (Polyak averaging); it follows closely at first.
+
+    Statistics of batch norms are averaged too: those of the last weights are not those of the average.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self.weights = {
-            name: parameter.detach().clone() for name, parameter in model.named_parameters() if parameter.requires_grad
-        }
+        trained = (named for named in model.named_parameters() if named[1].requires_grad)
+        statistics = (named for named in model.named_buffers() if named[1].is_floating_point())
+        self.weights = {name: values.detach().clone() for name, values in chain(trained, statistics)}
 
     def update(self, model: nn.Module) -> None:
         """Move the average towards the weights after a step."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        current = dict(model.named_parameters())
+        current = _tensors(model)
         torch._foreach_lerp_(list(self.weights.values()), [current[name].detach() for name in self.weights], share)
 
     def exchange(self, model: nn.Module) -> None:
         """Put the average into the model and keep the model's weights here; done twice, all is as before."""
-        current = dict(model.named_parameters())
+        current = _tensors(model)
         with torch.no_grad():
             for name, average in self.weights.items():
                 kept = current[name].detach().clone()
@@ -99,3 +104,8 @@ class AveragedWeights:
         self.steps = int(state["steps"])
         for name, average in self.weights.items():
             average.copy_(torch.as_tensor(state[name]))
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and statistics by name."""
+    return dict(chain(model.named_parameters(), model.named_buffers()))

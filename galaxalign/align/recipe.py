@@ -30,13 +30,12 @@ class Stage:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Stage":
         """From one entry of `recipe.stages`."""
-        return cls(
-            epochs=settings["epochs"],
-            learning_rate=LearningRate(**settings["learning_rate"]),
-            weights=Weights(**settings["weights"]),
-            symbol_views=settings["symbol_views"],
-            lock=tuple(settings["lock"]),
-        )
+        parts: dict[str, Any] = {
+            "learning_rate": LearningRate(**settings["learning_rate"]),
+            "weights": Weights(**settings["weights"]),
+            "lock": tuple(settings["lock"]),
+        }
+        return cls(**{**settings, **parts})
 
 
 @dataclass(frozen=True)
@@ -98,19 +97,14 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """From the merged configuration of a run; a missing or unknown key raises TypeError naming it."""
-        settings = dict(settings)
-        # In models of before stages had a number of their own, heads were fitted, and galaxies were turned.
-        views = {"symbol_views": settings.pop("symbol_views")} if "symbol_views" in settings else {}
-        stages = {name: views | stage for name, stage in settings["stages"].items() if name != "head"}
-        settings.setdefault("position_angles", 1)
+        """From the merged configuration of a run; a missing or unknown key raises KeyError or TypeError naming it."""
         parts: dict[str, Any] = {
             "backbone": BackboneSettings(**settings["backbone"]),
             "living": Living(**settings["living"]),
             "temperature": Temperature(**settings["temperature"]),
             "optimizer": Optimizer(**settings["optimizer"]),
             "augment": Augmentation(**settings["augment"]),
-            "stages": {name: Stage.from_dict(stage) for name, stage in stages.items()},
+            "stages": {name: Stage.from_dict(stage) for name, stage in settings["stages"].items()},
             "interpolate": tuple(settings["interpolate"]),
         }
         return cls(**{**settings, **parts})

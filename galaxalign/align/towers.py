@@ -25,8 +25,7 @@ class BackboneSettings:
     name: str
     pretrained: str
     size: int
-    # Models of before it was a setting saw symbols as large as galaxies.
-    symbol_scale: float = 1.0
+    symbol_scale: float
 
 
 class TextTower(nn.Module):

@@ -192,7 +192,7 @@ def _unit(catalogue: Table, column: "pd.Series[Any]", wanted: str) -> float:
 
 def _positions(column: "pd.Series[Any]", unit: float, axis: str, where: Places, marks: Marks) -> NDArray[np.float64]:
     values = degrees(column, axis, unit)
-    allowed = "0 to 360" if axis == "ra" else "-90 to 90"
+    allowed = "-180 to 360" if axis == "ra" else "-90 to 90"
     marks.add(
         np.isnan(values),
         "position",

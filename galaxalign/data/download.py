@@ -82,8 +82,9 @@ def _transfer(url: str, part: Path) -> None:
             continues = response.status == HTTPStatus.PARTIAL_CONTENT
             coming = response.headers.get("Content-Length")
             missing = int(coming) if coming else None
+            total = None if missing is None else -(-missing // CHUNK)
             with _writing(part, "ab" if continues else "wb") as write:
-                for chunk in progress(_chunks(response), total=(missing or 0) // CHUNK, what="download", unit="MiB"):
+                for chunk in progress(_chunks(response), total=total, what="download", unit="MiB"):
                     missing = missing - len(chunk) if missing is not None else None
                     write(chunk)
     except Refused as error:

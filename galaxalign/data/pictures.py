@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxalign.data.fits import PLAIN, Layout
+from galaxalign.data.fits import Layout
 from galaxalign.data.flags import BadImage
-from galaxalign.data.quality import LENIENT, Quality, judge, measure_flux, measure_picture
+from galaxalign.data.quality import Quality, judge, measure_flux, measure_picture
 from galaxalign.data.readers import Flux, read_image
 from galaxalign.data.resizing import resize
 from galaxalign.data.rgb import Stretch, to_rgb
@@ -38,18 +38,14 @@ class ImageRecipe:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "ImageRecipe":
-        """Read `to_dict`'s layout, or the configuration's section ``data``.
-
-        Stores and models of before 0.2 say nothing of `fits` and `quality`: they took the first image of a file,
-        and looked for nothing but blank and constant pictures.
-        """
+        """Read `to_dict`'s layout, or the configuration's section ``data``; a missing key raises KeyError naming it."""
         return cls(
             size=int(settings["size"]),
             crop=float(settings["crop"]),
             stretch=Stretch.from_dict(settings["stretch"]),
             bands=tuple(str(band) for band in settings["bands"]),
-            fits=Layout.from_dict(settings["fits"]) if "fits" in settings else PLAIN,
-            quality=Quality.from_dict(settings["quality"]) if "quality" in settings else LENIENT,
+            fits=Layout.from_dict(settings["fits"]),
+            quality=Quality.from_dict(settings["quality"]),
         )
 
     def to_dict(self) -> dict[str, Any]:

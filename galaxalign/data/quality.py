@@ -46,10 +46,6 @@ class Quality:
         return asdict(self)
 
 
-# No flag beyond those of blank and constant pictures.
-LENIENT = Quality(max_edge=1.0, max_saturated=1.0, min_signal=0.0, max_offset=1.0)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
     """What of an image has data: shares of pixels without, of the image beyond an edge, and of its middle at the top.

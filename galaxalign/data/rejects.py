@@ -17,6 +17,7 @@ CURES = {
     "missing_extension": "correct data.fits",
     "outside_root": "name as root the folder that holds the files once links are followed",
     "outside": "leave those galaxies out of the catalogue, or add tiles",
+    "too_large": "name cutouts in place of whole frames, of which the source `tiles` makes some, or a smaller `field`",
     "faint": "choose data.stretch for this flux (python -m galaxalign.data show FILE), or lower "
     "data.quality.min_signal",
 }

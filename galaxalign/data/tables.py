@@ -55,7 +55,7 @@ _INTEGERS: dict[pa.DataType, Any] = {
 # What the libraries raise on files that are damaged in one way or another.
 _DAMAGED = (
     *(ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, StopIteration),
-    *(ArithmeticError, AssertionError, MemoryError, struct.error, zlib.error, LZMAError),
+    *(ArithmeticError, AssertionError, struct.error, zlib.error, LZMAError),
     *(fits.VerifyError, ExpatError, VOTableSpecError, pa.ArrowException, YAMLError),
 )
 
@@ -108,6 +108,11 @@ def _guarded(read: Callable[[], T], path: Path) -> T:
             # A table that is cut off must not pass for a shorter one.
             warnings.filterwarnings("error", message=".*truncated", category=AstropyWarning)
             return read()
+    except MemoryError as error:
+        raise GalaxAlignError(
+            f"catalogue {path} takes more memory than there is: save it as .parquet or .fits, of which no more is read "
+            "than the columns that are named, or give it in parts"
+        ) from error
     except (*_DAMAGED, AstropyWarning) as error:
         raise GalaxAlignError(f"catalogue {path} cannot be read ({' '.join(str(error).split())}): mend it") from error
 
@@ -302,10 +307,14 @@ def _bounded_memory(path: Path) -> Iterator[None]:
     taken = int(pages.read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = taken + SPARE + DENSEST * path.stat().st_size
-    limits = [limit for limit in (wanted, soft) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    bound = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
     try:
         yield
+    except MemoryError as error:
+        if bound < wanted:
+            raise
+        raise ValueError("it claims more than a file of its size can hold") from error
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 

@@ -1,6 +1,6 @@
 """One style for every figure, and the one way to save it.
 
-Sizes are those of print: a figure as wide as a column or a page is meant to be placed unscaled.
+Sizes are those of print: a figure as wide as a page is meant to be placed unscaled.
 """
 
 import re
@@ -12,7 +12,6 @@ import matplotlib
 from matplotlib.figure import Figure
 
 # Inches.
-COLUMN = 3.4
 PAGE = 7.1
 # Of the PNG, and of pictures inside the PDF.
 DPI, PRINT_DPI = 200, 300

@@ -67,7 +67,8 @@ def query_vectors(
             raise GalaxAlignError(f"'similar.galaxies' names {name!r}, which is not in {store.dataset}; correct the id")
         if store.flag[places[name]]:
             raise GalaxAlignError(
-                f"'similar.galaxies' names {name!r}, whose image was rejected ({store.reason[places[name]]})"
+                f"'similar.galaxies' names {name!r}, whose image was rejected ({store.reason[places[name]]}); "
+                "name another, or mend its image"
             )
         vectors.append(("galaxy", name, galaxies[places[name]]))
     for name in queries.symbols:

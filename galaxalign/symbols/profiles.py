@@ -86,11 +86,6 @@ def bar(x: Tensor, y: Tensor, length: Tensor, width: Tensor) -> Tensor:
     return square.sub_(1).clamp_max_(0).square_().mul_(1 / (_BAR_LIGHT * length * width))
 
 
-def gaussian(square: Tensor, spread: Tensor | float) -> Tensor:
-    """A round Gaussian of total light 1 at a squared distance."""
-    return bell(square, spread) / (2 * math.pi * spread**2)
-
-
 def bell(square: Tensor, spread: Tensor | float) -> Tensor:
     """exp(-square / (2 spread^2))."""
     return (square * (-0.5 / spread**2)).clamp_min_(_FAINTEST).exp_()

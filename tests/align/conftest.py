@@ -49,7 +49,7 @@ def inputs(tmp_path_factory) -> tuple[Path, Path]:
         file["ra"], file["dec"] = np.linspace(10, 11, count), np.zeros(count)
         for name, values in texts.items():
             file.create_dataset(name, data=values, dtype=h5py.string_dtype())
-        stored = {key: CONFIG["data"][key] for key in ("crop", "stretch", "bands")} | {"size": 40}
+        stored = {key: CONFIG["data"][key] for key in ("crop", "stretch", "bands", "fits", "quality")} | {"size": 40}
         file.attrs["recipe"] = json.dumps(stored)
         file.attrs["classes"], file.attrs["names"] = json.dumps(sheet.labels), json.dumps(sheet.names)
         file.attrs["dataset"], file.attrs["code"] = "noise", "0"

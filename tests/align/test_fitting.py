@@ -68,6 +68,14 @@ def test_many_galaxies_are_told_apart_better_than_by_wrong_prototypes():
     assert after > before + 0.2
 
 
+def test_a_fit_that_ends_before_its_minimum_says_so(monkeypatch, caplog):
+    fit_head(*galaxies([40, 25, 8]), prototypes(), OFFSETS)
+    assert not caplog.records
+    monkeypatch.setattr("galaxalign.align.fitting.LARGEST_ITERATIONS", 1)
+    fit_head(*galaxies([40, 25, 8]), prototypes(), OFFSETS)
+    assert "fit to 73 galaxies ended before its minimum" in caplog.text
+
+
 def test_offsets_are_what_the_bias_begins_at_and_is_drawn_to():
     vectors, labels = galaxies([40, 25, 8])
     at_zero = fit_head(vectors, labels, prototypes(), np.zeros(CLASSES))

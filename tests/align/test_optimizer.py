@@ -11,7 +11,7 @@ from tests.align.small import recipe
 
 @pytest.fixture(scope="module")
 def model() -> TriModalModel:
-    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32)
+    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32, symbol_scale=1.0)
     return TriModalModel(build_backbone(settings, with_text=True), temperature=0.07, dropout=0.0)
 
 
@@ -43,7 +43,7 @@ def test_only_matrices_are_decayed_and_locked_or_unreached_weights_are_left_out(
 
 
 def test_a_step_moves_each_weight_by_its_own_gradient_however_it_lies_in_memory():
-    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32)
+    settings = BackboneSettings(name="lite0-minilm", pretrained="none", size=32, symbol_scale=1.0)
     towers = TriModalModel(build_backbone(settings, with_text=True), temperature=0.07, dropout=0.0)
     towers.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(towers, recipe().stages["shared"], recipe())
@@ -72,3 +72,29 @@ def test_the_average_follows_the_weights_and_can_be_taken_back():
     assert layer.weight.item() == pytest.approx(expected)
     average.exchange(layer)
     assert layer.weight.item() == 3.0
+
+
+def test_statistics_of_norms_are_averaged_as_weights_are():
+    norm = torch.nn.BatchNorm1d(1)
+    average = AveragedWeights(norm, decay=0.5)
+    expected = 0.0
+    for step in range(1, 4):
+        norm(torch.full((2, 1), float(step)))
+        average.update(norm)
+        expected += (1 - min(0.5, (1 + step) / (10 + step))) * (norm.running_mean.item() - expected)
+    last = norm.running_mean.item()
+    average.exchange(norm)
+    assert norm.running_mean.item() == pytest.approx(expected)
+    assert norm.num_batches_tracked.item() == 3
+    average.exchange(norm)
+    assert norm.running_mean.item() == last
+
+
+def test_statistics_that_are_frozen_stay_as_they_are():
+    norm = torch.nn.BatchNorm1d(1)
+    norm.running_mean.fill_(0.1)
+    average = AveragedWeights(norm.eval(), decay=0.998)
+    for _ in range(20):
+        average.update(norm)
+    average.exchange(norm)
+    assert torch.equal(norm.running_mean, torch.full((1,), 0.1))

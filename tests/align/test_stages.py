@@ -22,6 +22,7 @@ from galaxalign.symbols.sheet import read_sheet
 from tests.align.small import SHEET, recipe, train, train_shared
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "none", "size": 32}
+OLDER = {key: value for key, value in recipe().to_dict().items() if key != "position_angles"}
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,7 @@ def test_wrong_model_files_are_named(tmp_path):
         ({"calibration": None}, r"is of another version \('calibration'\); train it again"),
         ({"has": None}, r"is of another version \('has'\)"),
         ({"image": {"size": 32}}, r"is of another version \('crop'\)"),
+        ({"recipe": OLDER}, r"is of another version \(.*'position_angles'\); train it again"),
         ({"sheet": {"classes": [{"label": "a"}]}}, "is of another version"),
     ],
 )
@@ -237,7 +239,7 @@ def test_predictions_and_similar_galaxies(inputs, model, tmp_path):
     assert read_similar(tmp_path / "lines.tsv")["query"].tolist() == ["a thin streak"] * 5
     for wrong, words in (
         (Queries(("nobody",), (), ()), "'nobody', which is not in noise"),
-        (Queries(("g23",), (), ()), "whose image was rejected"),
+        (Queries(("g23",), (), ()), r"whose image was rejected \(cut off\); name another, or mend its image"),
         (Queries((), ("mergr",), ()), "did you mean 'merger'"),
         (Queries((), (), ()), "'similar' asks for nothing: name galaxies, symbols or texts"),
     ):

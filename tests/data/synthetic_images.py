@@ -9,7 +9,7 @@ from PIL import Image
 
 from galaxalign.data.fits import PLAIN
 from galaxalign.data.pictures import ImageRecipe
-from galaxalign.data.quality import LENIENT
+from galaxalign.data.quality import Quality
 from galaxalign.data.rgb import Stretch
 
 STRETCH = {
@@ -21,6 +21,8 @@ STRETCH = {
     "percentile": {"low": 1, "high": 99.5, "softening": 0.1},
     "zscale": {"contrast": 0.25, "softening": 1.0},
 }
+# No flag beyond those of blank and constant pictures.
+LENIENT = Quality(max_edge=1.0, max_saturated=1.0, min_signal=0.0, max_offset=1.0)
 RECIPE = ImageRecipe(
     size=16, crop=1.0, stretch=Stretch.from_dict(STRETCH), bands=("g", "r", "z"), fits=PLAIN, quality=LENIENT
 )

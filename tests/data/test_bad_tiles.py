@@ -10,7 +10,6 @@ from astropy.io import fits
 from galaxalign.data.cuts import Cut
 from galaxalign.data.flags import BadImage
 from galaxalign.data.pictures import make_picture
-from galaxalign.data.quality import LENIENT
 from tests.data.sky_tiles import (
     ARCSEC,
     GRZ,
@@ -98,7 +97,7 @@ def test_flags_of_cutouts(tmp_path):
     assert flag_of(tile, Cut(ra=150.0, dec=2.0, arcsec=10.0)) == ""
     assert flag_of(tile, Cut(ra=inside[0], dec=inside[1], arcsec=10.0)) == ""
     over = offset(150.0, 2.0, edge - 1.0, 0.0)
-    strict = replace(RECIPE, quality=replace(LENIENT, max_edge=0.2))
+    strict = replace(RECIPE, quality=replace(RECIPE.quality, max_edge=0.2))
     picture = make_picture(f"{tile}#{Cut(ra=over[0], dec=over[1], arcsec=10.0)}", strict, 0.2)
     assert picture.flag == "edge"
     assert "39.5 % of it lie beyond an edge, 20 % are allowed" in picture.reason

@@ -70,7 +70,7 @@ def test_bad_rows_are_flagged_and_the_others_come_through(folder):
     path = folder / "catalog.csv"
     assert galaxies["reason"][1] == f"{path}, row 2 (line 3): 'name' is empty"
     assert galaxies["reason"][2] == f"{path}, row 3 (line 4): id 'G0' is that of row 1"
-    assert galaxies["reason"][4] == f"{path}, row 5 (line 6): 'ra' is 'here', no angle from 0 to 360 degrees"
+    assert galaxies["reason"][4] == f"{path}, row 5 (line 6): 'ra' is 'here', no angle from -180 to 360 degrees"
     assert galaxies["reason"][6] == f"{path}, row 7 (line 8): 'dec' is empty, no angle from -90 to 90 degrees"
     assert galaxies["reason"][8] == f"{folder}/../secret.jpg leads outside {folder}"
     assert (galaxies["ra"][9], galaxies["dec"][9]) == (19.0, -5.0)

@@ -21,7 +21,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Server(http.server.ThreadingHTTPServer):
     """Serves CONTENT after misbehaving as `plan` says: a status, or how many bytes come before it breaks off."""
 
-    ranges = True
+    ranges = lengths = True
 
     def __init__(self, plan=()):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -46,7 +46,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         body = CONTENT[start:]
         self.send_response(206 if asked and self.server.ranges else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.lengths:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body if step is None else body[:step])
 
@@ -109,6 +110,15 @@ def test_a_later_call_continues(serve, tmp_path):
 def test_a_server_without_ranges_sends_all_again(serve, tmp_path):
     server = serve(100_000)
     server.ranges = False
+    fetch(server, tmp_path / "a.h5")
+    assert (tmp_path / "a.h5").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_a_slow_file_whose_length_is_small_or_not_stated(serve, tmp_path, monkeypatch, lengths):
+    monkeypatch.setattr("galaxalign.logs.SECONDS_BETWEEN_LINES", 0.0)
+    server = serve()
+    server.lengths = lengths
     fetch(server, tmp_path / "a.h5")
     assert (tmp_path / "a.h5").read_bytes() == CONTENT
 

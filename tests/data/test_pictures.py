@@ -10,11 +10,11 @@ from PIL import Image
 
 from galaxalign.data.flags import BadImage
 from galaxalign.data.pictures import ImageRecipe, make_picture
-from galaxalign.data.quality import LENIENT, Quality, find_source, measure_flux, measure_picture
+from galaxalign.data.quality import Quality, find_source, measure_flux, measure_picture
 from galaxalign.data.raster import read_picture
 from galaxalign.data.resizing import resize
 from tests.conftest import ROOT
-from tests.data.synthetic_images import RECIPE, STRETCH, noise, write_cube
+from tests.data.synthetic_images import LENIENT, RECIPE, STRETCH, noise, write_cube
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
 DATA = yaml.safe_load((ROOT / "config/config.yaml").read_text())["data"]
@@ -286,9 +286,11 @@ def test_a_server_s_error_message_is_no_galaxy(real_data):
     assert make_picture(str(path), ImageRecipe.from_dict(DATA), DATA["max_blank"]).flag == "edge"
 
 
-def test_a_recipe_of_an_older_model_is_read():
-    old = {key: value for key, value in RECIPE.to_dict().items() if key not in ("fits", "quality")}
-    assert ImageRecipe.from_dict(old) == RECIPE
+@pytest.mark.parametrize("key", RECIPE.to_dict())
+def test_a_recipe_that_lacks_a_key_is_refused(key):
+    older = {name: value for name, value in RECIPE.to_dict().items() if name != key}
+    with pytest.raises(KeyError, match=key):
+        ImageRecipe.from_dict(older)
 
 
 def test_a_recipe_applied_to_other_files_keeps_its_look():

@@ -14,6 +14,7 @@ from galaxalign.data.crop import crop_centre
 from galaxalign.data.filling import CHUNK
 from galaxalign.data.pictures import ImageRecipe, make_picture
 from galaxalign.data.quality import measure_picture
+from galaxalign.data.rejects import Reject, check_rejected
 from galaxalign.data.rgb import to_rgb
 from galaxalign.data.store import read_store
 from galaxalign.errors import GalaxAlignError
@@ -143,6 +144,12 @@ def test_too_many_bad_images(folder):
     assert (build(folder, max_rejected=0.25).flag != "").sum() == 3
     assert len((folder / "rejects.tsv").read_text().splitlines()) == 4
     assert not table.exists()
+
+
+def test_images_that_are_too_large_have_a_cure_of_their_own(tmp_path):
+    reject = Reject(id="1", source="a.fits", flag="too_large", reason="a.fits: the image in unit 0 has too many values")
+    error = check_rejected([reject], 1, 0.1, tmp_path / "rejects.tsv")
+    assert "; name cutouts in place of whole frames, of which the source `tiles` makes some" in str(error)
 
 
 def test_what_is_no_store(folder):

@@ -267,6 +267,18 @@ def test_tables_that_are_cut_off(tmp_path, suffix, share):
         open_table(path).read(["id", "ra"])
 
 
+def test_a_table_beyond_the_memory_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch):
+    path = write(tmp_path / "t.fits", Table({"objid": IDS, "name": NAMES, "ra": RA}))
+    table = open_table(path)
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("galaxalign.data.tables._fits_column", full)
+    with pytest.raises(GalaxAlignError, match=r"t\.fits takes more memory than there is: save it as \.parquet"):
+        table.read(["objid"])
+
+
 def test_a_damaged_header_is_not_read_for_ever(tmp_path):
     path = write(tmp_path / "t.fits", Table({"objid": IDS, "name": NAMES, "ra": RA}))
     content = path.read_bytes().replace(b"SIMPLE  =                    T", b"SIMPLE  =                    X", 1)

@@ -3,12 +3,12 @@
 from matplotlib.figure import Figure
 from PIL import Image
 
-from galaxalign.figures.style import COLUMN, DPI, PAGE, SMALL, read_caption, save, shorten, styled, wrap
+from galaxalign.figures.style import DPI, PAGE, SMALL, read_caption, save, shorten, styled, wrap
 
 
 @styled
 def drawn():
-    figure = Figure(figsize=(COLUMN, 2))
+    figure = Figure(figsize=(PAGE, 2))
     figure.subplots().plot([0, 1], [0, 1], label="a line")
     return figure
 
@@ -22,7 +22,7 @@ def test_same_figure_same_bytes(tmp_path):
     for one, two in zip(*files, strict=True):
         assert one.read_bytes() == two.read_bytes()
     with Image.open(files[0][0]) as image:
-        assert image.size == (COLUMN * DPI, 2 * DPI)
+        assert image.size == (PAGE * DPI, 2 * DPI)
         assert image.info["Description"] == "A line, from 0 to 1 – straight."
     assert b"CreationDate" not in files[0][1].read_bytes()
 
@@ -47,4 +47,3 @@ def test_words_fit_their_width():
     assert wrap("one two three four five six", 0.3, SMALL, lines=2).split("\n") == ["one two", "three …"]
     assert shorten("sim0-1", 0.5) == "sim0-1"
     assert shorten("587722984435351614", 0.4) == "…51614"
-    assert PAGE > 2 * COLUMN

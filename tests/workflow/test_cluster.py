@@ -23,3 +23,9 @@ def test_training_and_embedding_alone_ask_for_a_gpu(workflow):
         assert ("gpu=1" in resources) == (rule in ON_GPU), rule
         assert f"slurm_partition={'gpu' if rule in ON_GPU else 'cpu'}" in resources, rule
         assert "slurm_account=galaxies" in resources
+
+
+def test_containers_are_refused_as_none_has_what_the_jobs_need(workflow):
+    done = snakemake(workflow("container"), "-n", "--sdm", "apptainer")
+    assert done.returncode != 0
+    assert "no container has what the jobs need: leave out --sdm apptainer" in done.stdout
