@@ -98,7 +98,7 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", ["errors", "settings", "align.schedule"])
+@pytest.mark.parametrize("module", ["blocks", "errors", "settings", "align.schedule"])
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(f"galaxalign.{module}"))
     assert result.attempted
