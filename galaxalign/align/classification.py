@@ -1,6 +1,8 @@
 """What a model says of galaxies by its own classifier: text, symbol, fused or head."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from galaxalign.evaluate.prototypes import (
     text_scores,
 )
 from galaxalign.symbols.sheet import ClassSheet
+
+# From embeddings (N, D) and logits (N, C) of the linear head, where there is one, to scores (N, C).
+Scorer = Callable[[NDArray[np.float32], NDArray[np.float32] | None], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -81,40 +86,48 @@ def class_scores(
     ValueError
         The recipe has no classifier of its own (`probe`), or the model lacks the parts it needs.
     """
-    if recipe.targets == "votes" and recipe.classifier in ("text", "symbol", "fused"):
-        return _scores_by_answers(model, recipe, prompts, galaxies)
-    scale = model.scale.item()
+    return class_scorer(model, recipe, prompts)(galaxies, logits)
 
-    def by_text() -> NDArray[np.float64]:
+
+def class_scorer(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts) -> Scorer:
+    """`class_scores` of any galaxies, a block of them after another; texts and symbols are embedded once."""
+    if recipe.targets == "votes" and recipe.classifier in ("text", "symbol", "fused"):
+        return _scorer_by_answers(model, recipe, prompts)
+    scale = model.scale.item()
+    if recipe.classifier in ("text", "fused"):
         prototypes = text_prototypes(embed_texts(model, prompts.texts), prompts.text_classes, prompts.classes)
+    if recipe.classifier in ("symbol", "fused"):
+        symbols = embed_symbols(model, prompts.drawings)
+
+    def by_text(galaxies: NDArray[np.float32]) -> NDArray[np.float64]:
         return text_scores(galaxies, prototypes, scale)
 
-    def by_symbol() -> NDArray[np.float64]:
-        symbols = embed_symbols(model, prompts.drawings)
+    def by_symbol(galaxies: NDArray[np.float32]) -> NDArray[np.float64]:
         return symbol_scores(galaxies, symbols, prompts.symbol_classes, classes=prompts.classes, scale=scale)
 
-    match recipe.classifier:
-        case "head" if logits is not None:
-            return logits.astype(np.float64)
-        case "text":
-            return by_text()
-        case "symbol":
-            return by_symbol()
-        case "fused":
-            return fused_scores(by_text(), by_symbol(), recipe.fusion)
-        case _:
-            raise ValueError(f"classifier {recipe.classifier} is not part of the model")
+    def scores(galaxies: NDArray[np.float32], logits: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        match recipe.classifier:
+            case "head" if logits is not None:
+                return logits.astype(np.float64)
+            case "text":
+                return by_text(galaxies)
+            case "symbol":
+                return by_symbol(galaxies)
+            case "fused":
+                return fused_scores(by_text(galaxies), by_symbol(galaxies), recipe.fusion)
+            case _:
+                raise ValueError(f"classifier {recipe.classifier} is not part of the model")
+
+    return scores
 
 
-def _scores_by_answers(
-    model: TriModalModel, recipe: Recipe, prompts: ClassPrompts, galaxies: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def _scorer_by_answers(model: TriModalModel, recipe: Recipe, prompts: ClassPrompts) -> Scorer:
     tree = prompts.tree
     if tree is None:
         raise ValueError("a model that learned from votes needs the answers of the decision tree")
     by_text, by_symbol = recipe.classifier != "symbol", recipe.classifier != "text"
-    scores = class_scores_by_answers(
-        galaxies,
+    by_answers = partial(
+        class_scores_by_answers,
         texts=embed_texts(model, tree.texts) if by_text else None,
         text_answers=tree.text_answers,
         symbols=embed_symbols(model, tree.drawings) if by_symbol else None,
@@ -124,7 +137,7 @@ def _scores_by_answers(
         scale=model.scale.item(),
         fusion=recipe.fusion,
     )
-    return scores[recipe.classifier]
+    return lambda galaxies, logits: by_answers(galaxies)[recipe.classifier]
 
 
 def tree_prompts(sheet: ClassSheet, drawings: NDArray[np.uint8]) -> TreePrompts:

@@ -1,6 +1,8 @@
 """Embeddings of a whole data set, in one file."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
 from galaxalign.align.classification import texts_of, tree_prompts
-from galaxalign.align.inference import BATCH, embed_all, embed_symbols, embed_texts, in_batches
+from galaxalign.align.inference import BATCH, embed_images, embed_symbols, embed_texts, in_batches
 from galaxalign.align.stages import used_rows
+from galaxalign.blocks import blocks
+from galaxalign.data.columns import write_columns
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.hdf5 import whole_hdf5
@@ -20,12 +24,19 @@ from galaxalign.provenance import digest
 from galaxalign.symbols.store import DrawnSymbols, read_symbols
 
 
-def embed_store(checkpoint: Checkpoint, store: Store) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Embeddings (N, D) of every galaxy of a store, and logits (N, C) where the model has a linear head."""
+def embed_store(checkpoint: Checkpoint, store: Store, group: h5py.Group) -> None:
+    """Write every galaxy of a store as a model sees it, batch by batch.
+
+    The group gets ``embedding``, float32 (N, D) of unit length, and ``logits`` (N, C) where the model has a head.
+    """
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    count = len(store.id)
+    count, done = len(store.id), 0
     batches = progress(in_batches(store.pictures, count), total=-(-count // BATCH), what="embedding", unit="batch")
-    return embed_all(model, batches, checkpoint.recipe.backbone.size, checkpoint.recipe.position_angles)
+    recipe = checkpoint.recipe
+    for embedding, logits in embed_images(model, batches, recipe.backbone.size, recipe.position_angles):
+        columns = {"embedding": embedding} if logits is None else {"embedding": embedding, "logits": logits}
+        write_columns(group, columns, done, count)
+        done += len(embedding)
 
 
 def embed_dataset(
@@ -40,9 +51,14 @@ def embed_dataset(
     """
     torch.set_num_threads(threads)
     checkpoint, store, drawn = load_checkpoint(model), read_store(images), read_symbols(symbols)
-    galaxies, logits = embed_store(checkpoint, store)
     texts, text_classes = texts_of([list(entry.texts) for entry in drawn.sheet.classes])
     with whole_hdf5(embeddings) as file:
+        group = file.create_group("galaxies")
+        embed_store(checkpoint, store, group)
+        group["label"], group["ra"], group["dec"] = store.label, store.ra, store.dec
+        group["used"] = np.isin(np.arange(len(store.id)), used_rows(store, checkpoint.recipe))
+        for name in ("id", "split", "flag"):
+            _write_texts(group, name, getattr(store, name))
         file.attrs["classes"] = json.dumps(list(drawn.sheet.labels))
         file.attrs["names"] = json.dumps(list(drawn.sheet.names))
         file.attrs["dataset"], file.attrs["run"], file.attrs["model"] = dataset, run, digest(model)
@@ -51,14 +67,6 @@ def embed_dataset(
         file.attrs["classifier"] = checkpoint.recipe.classifier
         file.attrs["fusion"] = checkpoint.recipe.fusion
         file.attrs["trained"] = json.dumps(checkpoint.trained)
-        group = file.create_group("galaxies")
-        group["embedding"], group["label"] = galaxies, store.label
-        group["used"] = np.isin(np.arange(len(store.id)), used_rows(store, checkpoint.recipe))
-        group["ra"], group["dec"] = store.ra, store.dec
-        for name in ("id", "split", "flag"):
-            group.create_dataset(name, data=getattr(store, name).astype(object), dtype=h5py.string_dtype())
-        if logits is not None:
-            group["logits"] = logits
         group = file.create_group("symbols")
         group["embedding"] = embed_symbols(checkpoint.model, drawn.images)
         group["class"] = drawn.classes
@@ -70,6 +78,13 @@ def embed_dataset(
             group.create_dataset("text", data=np.array(texts, dtype=object), dtype=h5py.string_dtype())
         if checkpoint.recipe.targets == "votes":
             _write_answers(file, checkpoint, drawn)
+
+
+def _write_texts(group: h5py.Group, name: str, texts: NDArray[np.str_]) -> None:
+    """A column of texts; as Python's own they take far more memory, so a block of them at a time."""
+    column = group.create_dataset(name, len(texts), h5py.string_dtype())
+    for rows in blocks(len(texts)):
+        column[rows] = texts[rows].astype(object)
 
 
 def _write_answers(file: h5py.File, checkpoint: Checkpoint, drawn: DrawnSymbols) -> None:
@@ -91,15 +106,29 @@ def _write_answers(file: h5py.File, checkpoint: Checkpoint, drawn: DrawnSymbols)
 def embed_galaxies(*, model: Path, images: Path, threads: int, embeddings: Path) -> None:
     """Write the galaxies of a store alone, as a model sees them that may have been trained on others."""
     torch.set_num_threads(threads)
-    galaxies, logits = embed_store(load_checkpoint(model), read_store(images))
+    checkpoint, store = load_checkpoint(model), read_store(images)
     with whole_hdf5(embeddings) as file:
-        file["embedding"] = galaxies
+        embed_store(checkpoint, store, file)
         file.attrs["model"] = digest(model)
-        if logits is not None:
-            file["logits"] = logits
 
 
-def read_galaxy_embeddings(embeddings: Path) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """What `embed_galaxies` wrote: embeddings (N, D), and logits (N, C) where the model has a linear head."""
+@contextmanager
+def galaxy_embeddings(embeddings: Path, count: int) -> Iterator[tuple[h5py.Dataset, h5py.Dataset | None]]:
+    """What `embed_galaxies` wrote of `count` galaxies, to be read a block at a time (`blocks`).
+
+    Yields
+    ------
+    Embeddings (N, D), and logits (N, C) where the model has a linear head; they are on the disk.
+
+    Raises
+    ------
+    GalaxAlignError
+        There are others than `count`.
+    """
     with h5py.File(embeddings, "r") as file:
-        return file["embedding"][:], file["logits"][:] if "logits" in file else None
+        found = len(file["embedding"])
+        if found != count:
+            raise GalaxAlignError(
+                f"{embeddings} holds {found} galaxies where {count} are wanted: remove it and run again"
+            )
+        yield file["embedding"], file.get("logits")

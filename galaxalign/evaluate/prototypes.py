@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from galaxalign.blocks import blocks
+
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
@@ -28,9 +30,17 @@ def text_prototypes(embedding: Vectors, label: NDArray[np.int64], classes: int) 
     return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True))
 
 
+def _similarities(galaxies: Vectors, others: NDArray[np.float64], scale: float) -> Scores:
+    """a u.v (N, M) in double precision, to which a block of galaxies at a time is brought."""
+    similarities = np.empty((len(galaxies), len(others)))
+    for rows in blocks(len(galaxies)):
+        similarities[rows] = scale * galaxies[rows].astype(np.float64) @ others.T
+    return similarities
+
+
 def text_scores(galaxies: Vectors, prototypes: NDArray[np.float64], scale: float) -> Scores:
     """a u.w_c (N, C)."""
-    return scale * galaxies.astype(np.float64) @ prototypes.T
+    return _similarities(galaxies, prototypes, scale)
 
 
 def symbol_scores(
@@ -43,7 +53,7 @@ def symbol_scores(
     galaxies, symbols : (N, D) and (S, D), unit length.
     label : (S,) class of each symbol.
     """
-    similarity = scale * galaxies.astype(np.float64) @ symbols.astype(np.float64).T
+    similarity = _similarities(galaxies, symbols.astype(np.float64), scale)
     scores = np.full((len(galaxies), classes), -np.inf)
     for index in np.unique(label):
         scores[:, index] = logsumexp(similarity[:, label == index], axis=1)
@@ -63,7 +73,7 @@ def shown_scores(galaxies: Vectors, symbols: Vectors, shown: NDArray[np.bool_], 
     galaxies, symbols : (N, D) and (S, D), unit length.
     shown : (A, S), whether a symbol shows an answer; one symbol may show several.
     """
-    similarity = scale * galaxies.astype(np.float64) @ symbols.astype(np.float64).T
+    similarity = _similarities(galaxies, symbols.astype(np.float64), scale)
     scores = np.full((len(galaxies), len(shown)), -np.inf)
     for answer in np.flatnonzero(shown.any(axis=1)):
         scores[:, answer] = logsumexp(similarity[:, shown[answer]], axis=1)

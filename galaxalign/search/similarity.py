@@ -1,19 +1,25 @@
 """The galaxies of a data set that are nearest to a galaxy, a symbol or a text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
 from galaxalign.align.inference import embed_symbols, embed_texts
+from galaxalign.blocks import blocks
 from galaxalign.data.store import Store, read_store
-from galaxalign.embed.embedding import read_galaxy_embeddings
+from galaxalign.embed.embedding import galaxy_embeddings
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.search.prediction import draw_symbols
 from galaxalign.symbols.library import SYMBOLS
+
+# Kind, words and embedding (D,).
+Query = tuple[str, str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -40,37 +46,53 @@ def find_similar(*, model: Path, images: Path, embeddings: Path, queries: Querie
     if not (queries.galaxies or queries.symbols or queries.texts):
         raise GalaxAlignError("'similar' asks for nothing: name galaxies, symbols or texts")
     checkpoint, store = load_checkpoint(model), read_store(images)
-    galaxies, _ = read_galaxy_embeddings(embeddings)
-    vectors = query_vectors(checkpoint, store, galaxies, queries, str(model))
+    with galaxy_embeddings(embeddings, len(store.id)) as (galaxies, _):
+        vectors = query_vectors(checkpoint, store, galaxies, queries, str(model))
+        found = _nearest_rows(store, galaxies, vectors, count)
     rows = []
-    for kind, query, vector in vectors:
-        similarity = galaxies @ vector
-        similarity[store.flag != ""] = -np.inf
-        if kind == "galaxy":
-            similarity[store.id == query] = -np.inf
-        order = np.argsort(-similarity, kind="stable")[:count]
-        for rank, row in enumerate(order[np.isfinite(similarity[order])], 1):
+    for (kind, query, _), (near, similarity) in zip(vectors, found, strict=True):
+        for rank, (row, value) in enumerate(zip(near, similarity, strict=True), 1):
             label = store.classes[store.label[row]] if store.label[row] >= 0 else ""
-            rows.append((kind, query, rank, store.id[row], similarity[row], store.ra[row], store.dec[row], label))
+            rows.append((kind, query, rank, store.id[row], value, store.ra[row], store.dec[row], label))
     columns = ["kind", "query", "rank", "id", "similarity", "ra", "dec", "label"]
     pd.DataFrame(rows, columns=columns).to_csv(table, sep="\t", index=False, float_format="%.10g")
 
 
+def _nearest_rows(
+    store: Store, galaxies: h5py.Dataset, vectors: Sequence[Query], count: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Rows and similarities of the `count` nearest galaxies to each query, nearest first, of equal ones the first."""
+    found = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in vectors]
+    for rows in blocks(len(store.id)):
+        block = galaxies[rows]
+        for index, (kind, query, vector) in enumerate(vectors):
+            similarity = block @ vector
+            similarity[store.flag[rows] != ""] = -np.inf
+            if kind == "galaxy":
+                similarity[store.id[rows] == query] = -np.inf
+            near = np.concatenate([found[index][0], np.arange(rows.start, rows.stop)])
+            similarity = np.concatenate([found[index][1], similarity])
+            order = np.argsort(-similarity, kind="stable")[:count]
+            found[index] = near[order], similarity[order]
+    return [(near[np.isfinite(similarity)], similarity[np.isfinite(similarity)]) for near, similarity in found]
+
+
 def query_vectors(
-    checkpoint: Checkpoint, store: Store, galaxies: NDArray[np.float32], queries: Queries, model: str
-) -> list[tuple[str, str, NDArray[np.float32]]]:
+    checkpoint: Checkpoint, store: Store, galaxies: h5py.Dataset, queries: Queries, model: str
+) -> list[Query]:
     """Kind, words and unit-length embedding (D,) of every query."""
-    vectors: list[tuple[str, str, NDArray[np.float32]]] = []
-    places = {name: row for row, name in enumerate(store.id)}
+    vectors: list[Query] = []
     for name in queries.galaxies:
-        if name not in places:
+        places = np.flatnonzero(store.id == name)
+        if not len(places):
             raise GalaxAlignError(f"'similar.galaxies' names {name!r}, which is not in {store.dataset}; correct the id")
-        if store.flag[places[name]]:
+        row = int(places[0])
+        if store.flag[row]:
             raise GalaxAlignError(
-                f"'similar.galaxies' names {name!r}, whose image was rejected ({store.reason[places[name]]}); "
+                f"'similar.galaxies' names {name!r}, whose image was rejected ({store.reason[row]}); "
                 "name another, or mend its image"
             )
-        vectors.append(("galaxy", name, galaxies[places[name]]))
+        vectors.append(("galaxy", name, galaxies[row]))
     for name in queries.symbols:
         if name not in SYMBOLS:
             raise GalaxAlignError(f"'similar.symbols' names {name!r}: {nearest(name, SYMBOLS)}")

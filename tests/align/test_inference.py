@@ -12,7 +12,7 @@ from galaxalign.align.inference import embed_all
 from galaxalign.align.model import Head
 from galaxalign.align.stages import read_inputs
 from galaxalign.align.validation import galaxy_batches
-from galaxalign.embed.embedding import embed_galaxies, read_galaxy_embeddings
+from galaxalign.embed.embedding import embed_galaxies, galaxy_embeddings
 from tests.align.small import recipe, source, train
 
 SIDE = 32
@@ -66,7 +66,8 @@ def test_a_store_is_embedded_at_the_angles_of_the_recipe(inputs, trained, tmp_pa
     checkpoint = load_checkpoint(trained)
     material = read_inputs(source(inputs), checkpoint.recipe).material
     embed_galaxies(model=trained, images=inputs[0], threads=2, embeddings=tmp_path / "embeddings.h5")
-    written, _ = read_galaxy_embeddings(tmp_path / "embeddings.h5")
+    with galaxy_embeddings(tmp_path / "embeddings.h5", 24) as (galaxies, _):
+        written = galaxies[:]
     four, one = (embed_all(checkpoint.model, galaxy_batches(material.train), SIDE, angles)[0] for angles in (4, 1))
     rows = material.train.rows
     np.testing.assert_allclose(written[rows], four, atol=2e-6)

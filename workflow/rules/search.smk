@@ -81,6 +81,10 @@ rule predictions_of:
         csv="<results>/predictions/{dataset}/predictions.csv",
     log:
         "<logs>/predictions_of/{dataset}.log",
+    # The columns of 10^7 galaxies take 2 GB, a block of them 0.4 GB, the libraries and a small model 0.6 GB.
+    resources:
+        mem="8GB",
+        runtime="4h",
     params:
         model=mark_of_brought(config["predictions"]["model"]),
         code=code("search.prediction"),
@@ -160,6 +164,9 @@ rule similar_table:
         ),
     log:
         "<logs>/similar_table/{dataset}.log",
+    resources:
+        mem="8GB",
+        runtime="4h",
     params:
         queries=lambda wildcards: {
             key: config["similar"][key] for key in ("galaxies", "symbols", "texts")
