@@ -32,6 +32,17 @@ SHEETS = Path("config/morphology")
 YAML = {"object": "map", "array": "list"}
 
 
+def _is_whole(_: Any, value: Any) -> bool:
+    """Whether a value is an integer to Python; JSON schemas call 2.0 one, which counts and indexes nothing."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
+
+
 def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Settings:
     """The configuration, checked as a whole, with environment variables replaced and sweeps unrolled.
 
@@ -93,7 +104,7 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 def _check_against(value: Any, part: Settings, schema: Settings, where: str) -> None:
-    validator = jsonschema.Draft202012Validator({**part, "$defs": schema["$defs"]})
+    validator = Validator({**part, "$defs": schema["$defs"]})
     errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.message))
     if errors:
         raise GalaxAlignError(_sentence(_deepest(errors[0]), where))
@@ -126,15 +137,11 @@ def _sentence(error: Any, where: str) -> str:
             return f"'{key}' is {value!r}: it must be one of {', '.join(map(str, rule))}{cure}"
         case "type":
             wanted = " or ".join(rule) if isinstance(rule, list) else YAML.get(rule, rule)
-            hint = ""
-            if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
-                hint = (
-                    "; write it in a configuration file, without quotes and, where it has an exponent, "
-                    "with a decimal point: 1.0e-5"
-                )
+            hint = _hint(value) if {"number", "integer"} & set(wanted.split()) else ""
             return f"'{key}' is {value!r}: it must be of type {wanted}{hint}{cure}"
         case "const":
-            return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"
+            form = "or of another form that config/README.md names"
+            return f"'{key}' is {value!r}: it must be {rule!r}, {form}{_hint(value)}{cure}"
         case "minProperties" | "maxProperties":
             count = "exactly one key" if "maxProperties" in error.schema else "a key"
             return f"'{key}' must have {count}{cure}"
@@ -142,12 +149,20 @@ def _sentence(error: Any, where: str) -> str:
             return f"'{key}' is {value!r}: {error.message}{cure}"
 
 
-def _is_number(text: str) -> bool:
+def _hint(value: Any) -> str:
+    """How to write a number that is text to YAML, or a whole one that is not written as such."""
     try:
-        float(text)
+        number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:
-        return False
-    return True
+        return ""
+    if number.is_integer():
+        return f"; write {int(number)}" + (" in a configuration file, without quotes" if isinstance(value, str) else "")
+    if isinstance(value, str) and math.isfinite(number):
+        return (
+            "; write it in a configuration file, without quotes and, where it has an exponent, with a decimal point "
+            "and a sign: 1.0e-5, 1.0e+3"
+        )
+    return ""
 
 
 def _check_recipe(recipe: Settings, where: str) -> None:
