@@ -199,6 +199,9 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
         read_config([overlay])
     overlay.write_text("sweeps:\n  - &few {seeds: [0]}\n  - {<<: *few, seeds: [1]}\n")
     assert read_config([overlay])["sweeps"][1] == {"seeds": [1]}
+    overlay.write_text("? [a, b]\n: 6\n")
+    with pytest.raises(GalaxAlignError, match=r"own.yaml cannot be read .* unhashable key"):
+        read_config([overlay])
 
 
 def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
