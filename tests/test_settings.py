@@ -92,6 +92,7 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ("recipe/epoch_size", 100.0, "config/README.md names; write 100"),
         ("recipe/position_angles", 4.0, "'recipe.position_angles' is 4.0: it must be of type integer; write 4 ("),
         ("recipe/stages/shared/epochs", 2.0, "must be of type integer; write 2"),
+        ("recipe/stages/symbol/symbol_views", 65, "65 is greater than the maximum of 64 (views of each symbol a step)"),
         ("recipe/seed", 1.0, "must be of type integer; write 1"),
         ("similar/nearest", 5.5, "must be of type integer (galaxies found"),
         ("data/fits/image", 1.0, "must be of type string or integer; write 1"),
