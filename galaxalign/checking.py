@@ -25,7 +25,7 @@ from galaxalign.settings import (
     unrolled,
 )
 from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.sheet import read_sheet
+from galaxalign.symbols.sheet import ClassSheet, read_sheet
 
 SHEETS = Path("config/morphology")
 # What YAML calls the types of a JSON schema.
@@ -76,9 +76,9 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         _check_start(config, name)
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    trees = {name: read_sheet(SHEETS / f"{config['datasets'][name]['morphology']}.yaml").tree for name in sorted(used)}
+    sheets = {name: read_sheet(SHEETS / f"{config['datasets'][name]['morphology']}.yaml") for name in sorted(used)}
     for name in config["active"]["datasets"]:
-        _check_votes(config, name, tree=trees[name] is not None)
+        _check_votes(config, name, sheets[name])
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
@@ -277,17 +277,32 @@ def _check_names(config: Settings) -> None:
             )
 
 
-def _check_votes(config: Settings, dataset: str, *, tree: bool) -> None:
-    """A data set has the votes that a run learns from; `tree`: whether its class sheet has the questions."""
+def _check_votes(config: Settings, dataset: str, sheet: ClassSheet) -> None:
+    """A data set has the votes that a run learns from, and its class sheet what the run tells the classes by."""
     (source,) = config["datasets"][dataset]["source"].values()
     for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
         recipe = recipe_settings(config, run)
-        if recipe["targets"] == "votes" and epochs_of(recipe) and not (tree and "votes" in source):
-            missing = "its source has no `votes`" if tree else "its class sheet has no `tree`"
+        if recipe["targets"] == "votes" and epochs_of(recipe) and not (sheet.tree and "votes" in source):
+            missing = "its source has no `votes`" if sheet.tree else "its class sheet has no `tree`"
             raise GalaxAlignError(
                 f"'runs.{run}.targets' is votes, but of the active data set {dataset!r} {missing}: give it one, or "
                 "choose other targets"
             )
+        unseen = next(_unseen(sheet), None)
+        if recipe["targets"] == "votes" and recipe["classifier"] == "symbol" and unseen:
+            raise GalaxAlignError(
+                f"'runs.{run}.classifier' is symbol, but of the active data set {dataset!r} the class {unseen[0]!r} "
+                f"needs the answer {unseen[1]!r}, which has no symbol: choose fused or text, or give the answer one in "
+                "its decision tree"
+            )
+
+
+def _unseen(sheet: ClassSheet) -> Iterator[tuple[str, str]]:
+    """Classes by their labels, each with an answer of its rule that no symbol shows."""
+    shown = {answer.name for answer in sheet.tree.answers if answer.symbols} if sheet.tree else set()
+    yield from (
+        (entry.label, step.answer) for entry in sheet.classes for step in entry.votes if step.answer not in shown
+    )
 
 
 def _check_unlabelled(config: Settings, dataset: str) -> None:

@@ -231,6 +231,33 @@ def test_votes_are_there_for_those_that_learn_from_them(config, sheet, words):
         check(config, SCHEMA)
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_classes_are_told_by_symbols_only_where_every_answer_has_one(config, tmp_path, monkeypatch, epochs):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    tree = tmp_path / "config/morphology/trees/gz2.yaml"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "votes.csv").write_text("id,file\n1,1.jpg\n")
+    columns = {"id": "id", "file": "file", "total": 40}
+    source = {"path": "votes.csv", "root": ".", "columns": columns, "labels": "votes", "votes": "debiased"}
+    voted = {"morphology": "gz2", "source": {"catalogue": source}, "data": {"split": {"group_by": "none"}}}
+    config["datasets"]["voted"] = voted
+    stages = {"shared": {"epochs": epochs}, "symbol": {"epochs": epochs}}
+    config["runs"]["mine"] = {"targets": "votes", "classifier": "symbol", "stages": stages}
+    config["active"] = {"datasets": ["voted"], "runs": ["mine"]}
+    config["figures"]["run"] = "mine"
+    assert check(config, SCHEMA)["active"]["runs"] == ["mine"]
+    tree.write_text(tree.read_text().replace("symbols: [smooth_cigar]", "symbols: []"))
+    with pytest.raises(
+        GalaxAlignError,
+        match=r"'runs.mine.classifier' is symbol, but .*'voted' the class '.*' needs the answer 'rounded/cigar_shaped',"
+        " which has no symbol: choose fused or text",
+    ):
+        check(config, SCHEMA)
+    config["runs"]["mine"]["classifier"] = "fused"
+    if epochs:
+        assert check(config, SCHEMA)["active"]["runs"] == ["mine"]
+
+
 @pytest.mark.parametrize("run", ["frozen", "galaxalign"])
 def test_no_run_needs_labels_that_a_survey_does_not_have(config, tmp_path, run):
     (tmp_path / "catalog.csv").write_text("id,file\n1,1.jpg\n")
