@@ -25,11 +25,22 @@ from galaxalign.settings import (
     unrolled,
 )
 from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.sheet import read_sheet
+from galaxalign.symbols.sheet import ClassSheet, read_sheet
 
 SHEETS = Path("config/morphology")
 # What YAML calls the types of a JSON schema.
 YAML = {"object": "map", "array": "list"}
+
+
+def _is_whole(_: Any, value: Any) -> bool:
+    """Whether a value is an integer to Python; JSON schemas call 2.0 one, which counts and indexes nothing."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
 
 
 def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Settings:
@@ -65,9 +76,9 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
         _check_start(config, name)
     _check_names(config)
     used = {*config["active"]["datasets"], *config["predictions"]["datasets"], config["similar"]["dataset"]}
-    trees = {name: read_sheet(SHEETS / f"{config['datasets'][name]['morphology']}.yaml").tree for name in sorted(used)}
+    sheets = {name: read_sheet(SHEETS / f"{config['datasets'][name]['morphology']}.yaml") for name in sorted(used)}
     for name in config["active"]["datasets"]:
-        _check_votes(config, name, tree=trees[name] is not None)
+        _check_votes(config, name, sheets[name])
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
@@ -93,7 +104,7 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 def _check_against(value: Any, part: Settings, schema: Settings, where: str) -> None:
-    validator = jsonschema.Draft202012Validator({**part, "$defs": schema["$defs"]})
+    validator = Validator({**part, "$defs": schema["$defs"]})
     errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.message))
     if errors:
         raise GalaxAlignError(_sentence(_deepest(errors[0]), where))
@@ -126,15 +137,11 @@ def _sentence(error: Any, where: str) -> str:
             return f"'{key}' is {value!r}: it must be one of {', '.join(map(str, rule))}{cure}"
         case "type":
             wanted = " or ".join(rule) if isinstance(rule, list) else YAML.get(rule, rule)
-            hint = ""
-            if isinstance(value, str) and wanted in {"number", "integer"} and _is_number(value):
-                hint = (
-                    "; write it in a configuration file, without quotes and, where it has an exponent, "
-                    "with a decimal point: 1.0e-5"
-                )
+            hint = _hint(value) if {"number", "integer"} & set(wanted.split()) else ""
             return f"'{key}' is {value!r}: it must be of type {wanted}{hint}{cure}"
         case "const":
-            return f"'{key}' is {value!r}: it must be {rule!r}, or of another form that config/README.md names{cure}"
+            form = "or of another form that config/README.md names"
+            return f"'{key}' is {value!r}: it must be {rule!r}, {form}{_hint(value)}{cure}"
         case "minProperties" | "maxProperties":
             count = "exactly one key" if "maxProperties" in error.schema else "a key"
             return f"'{key}' must have {count}{cure}"
@@ -142,12 +149,20 @@ def _sentence(error: Any, where: str) -> str:
             return f"'{key}' is {value!r}: {error.message}{cure}"
 
 
-def _is_number(text: str) -> bool:
+def _hint(value: Any) -> str:
+    """How to write a number that is text to YAML, or a whole one that is not written as such."""
     try:
-        float(text)
+        number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:
-        return False
-    return True
+        return ""
+    if number.is_integer():
+        return f"; write {int(number)}" + (" in a configuration file, without quotes" if isinstance(value, str) else "")
+    if isinstance(value, str) and math.isfinite(number):
+        return (
+            "; write it in a configuration file, without quotes and, where it has an exponent, with a decimal point "
+            "and a sign: 1.0e-5, 1.0e+3"
+        )
+    return ""
 
 
 def _check_recipe(recipe: Settings, where: str) -> None:
@@ -262,17 +277,32 @@ def _check_names(config: Settings) -> None:
             )
 
 
-def _check_votes(config: Settings, dataset: str, *, tree: bool) -> None:
-    """A data set has the votes that a run learns from; `tree`: whether its class sheet has the questions."""
+def _check_votes(config: Settings, dataset: str, sheet: ClassSheet) -> None:
+    """A data set has the votes that a run learns from, and its class sheet what the run tells the classes by."""
     (source,) = config["datasets"][dataset]["source"].values()
     for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
         recipe = recipe_settings(config, run)
-        if recipe["targets"] == "votes" and epochs_of(recipe) and not (tree and "votes" in source):
-            missing = "its source has no `votes`" if tree else "its class sheet has no `tree`"
+        if recipe["targets"] == "votes" and epochs_of(recipe) and not (sheet.tree and "votes" in source):
+            missing = "its source has no `votes`" if sheet.tree else "its class sheet has no `tree`"
             raise GalaxAlignError(
                 f"'runs.{run}.targets' is votes, but of the active data set {dataset!r} {missing}: give it one, or "
                 "choose other targets"
             )
+        unseen = next(_unseen(sheet), None)
+        if recipe["targets"] == "votes" and recipe["classifier"] == "symbol" and unseen:
+            raise GalaxAlignError(
+                f"'runs.{run}.classifier' is symbol, but of the active data set {dataset!r} the class {unseen[0]!r} "
+                f"needs the answer {unseen[1]!r}, which has no symbol: choose fused or text, or give the answer one in "
+                "its decision tree"
+            )
+
+
+def _unseen(sheet: ClassSheet) -> Iterator[tuple[str, str]]:
+    """Classes by their labels, each with an answer of its rule that no symbol shows."""
+    shown = {answer.name for answer in sheet.tree.answers if answer.symbols} if sheet.tree else set()
+    yield from (
+        (entry.label, step.answer) for entry in sheet.classes for step in entry.votes if step.answer not in shown
+    )
 
 
 def _check_unlabelled(config: Settings, dataset: str) -> None:

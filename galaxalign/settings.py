@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.maps import OnceLoader
 
 Settings = dict[str, Any]
 
@@ -44,25 +45,11 @@ def read_config(overlays: Sequence[Path]) -> Settings:
     return reduce(merge, map(_read_yaml, [CONFIG, *overlays]))
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """YAML in which no key stands twice: of two the first would be forgotten without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice: join what is under both", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> Settings:
     if not path.is_file():
         raise GalaxAlignError(f"there is no configuration file {path}: correct the path")
     try:
-        settings = yaml.load(path.read_text(), _OnceLoader) or {}
+        settings = yaml.load(path.read_text(), OnceLoader) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GalaxAlignError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): mend it") from error
     if not isinstance(settings, dict):

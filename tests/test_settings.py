@@ -89,7 +89,21 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
             {"stages": {"shared": {"epocs": 3}}},
             "'runs.galaxalign.stages.shared.epocs': did you mean",
         ),
-        ("recipe/optimizer/weight_decay", "1e-5", "with a decimal point: 1.0e-5"),
+        ("recipe/optimizer/weight_decay", "1e-5", "with a decimal point and a sign: 1.0e-5, 1.0e+3"),
+        (
+            "recipe/optimizer/weight_decay",
+            "1.0e3",
+            "of type number; write 1000 in a configuration file, without quotes",
+        ),
+        ("recipe/epoch_size", "1.0e2", "names; write 100 in a configuration file, without quotes"),
+        ("recipe/epoch_size", 100.0, "config/README.md names; write 100"),
+        ("recipe/position_angles", 4.0, "'recipe.position_angles' is 4.0: it must be of type integer; write 4 ("),
+        ("recipe/stages/shared/epochs", 2.0, "must be of type integer; write 2"),
+        ("recipe/stages/symbol/symbol_views", 65, "65 is greater than the maximum of 64 (views of each symbol a step)"),
+        ("recipe/seed", 1.0, "must be of type integer; write 1"),
+        ("similar/nearest", 5.5, "must be of type integer (galaxies found"),
+        ("data/fits/image", 1.0, "must be of type string or integer; write 1"),
+        ("data/fits/band_axis", 3.0, "must be of type string or integer; write 3"),
         ("recipe/fusion", 2, "'recipe.fusion' is 2"),
         ("recipe/targets", "clas", "must be one of class, identity"),
         ("recipe/batch_size", True, "'recipe.batch_size' is True"),
@@ -193,6 +207,9 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
         read_config([overlay])
     overlay.write_text("sweeps:\n  - &few {seeds: [0]}\n  - {<<: *few, seeds: [1]}\n")
     assert read_config([overlay])["sweeps"][1] == {"seeds": [1]}
+    overlay.write_text("? [a, b]\n: 6\n")
+    with pytest.raises(GalaxAlignError, match=r"own.yaml cannot be read .* unhashable key"):
+        read_config([overlay])
 
 
 def test_environment_variables_are_replaced_or_asked_for(monkeypatch):
@@ -219,6 +236,33 @@ def test_votes_are_there_for_those_that_learn_from_them(config, sheet, words):
     config["datasets"]["simulated"]["morphology"] = sheet
     with pytest.raises(GalaxAlignError, match=f"'runs.galaxalign.targets' is votes, but .*'simulated' {words}"):
         check(config, SCHEMA)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_classes_are_told_by_symbols_only_where_every_answer_has_one(config, tmp_path, monkeypatch, epochs):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    tree = tmp_path / "config/morphology/trees/gz2.yaml"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "votes.csv").write_text("id,file\n1,1.jpg\n")
+    columns = {"id": "id", "file": "file", "total": 40}
+    source = {"path": "votes.csv", "root": ".", "columns": columns, "labels": "votes", "votes": "debiased"}
+    voted = {"morphology": "gz2", "source": {"catalogue": source}, "data": {"split": {"group_by": "none"}}}
+    config["datasets"]["voted"] = voted
+    stages = {"shared": {"epochs": epochs}, "symbol": {"epochs": epochs}}
+    config["runs"]["mine"] = {"targets": "votes", "classifier": "symbol", "stages": stages}
+    config["active"] = {"datasets": ["voted"], "runs": ["mine"]}
+    config["figures"]["run"] = "mine"
+    assert check(config, SCHEMA)["active"]["runs"] == ["mine"]
+    tree.write_text(tree.read_text().replace("symbols: [smooth_cigar]", "symbols: []"))
+    with pytest.raises(
+        GalaxAlignError,
+        match=r"'runs.mine.classifier' is symbol, but .*'voted' the class '.*' needs the answer 'rounded/cigar_shaped',"
+        " which has no symbol: choose fused or text",
+    ):
+        check(config, SCHEMA)
+    config["runs"]["mine"]["classifier"] = "fused"
+    if epochs:
+        assert check(config, SCHEMA)["active"]["runs"] == ["mine"]
 
 
 @pytest.mark.parametrize("run", ["frozen", "galaxalign"])

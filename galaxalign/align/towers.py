@@ -1,7 +1,9 @@
 """What every backbone is made of: a tower for images, a tower for texts, and the depth of their layers."""
 
+import logging
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from galaxalign.errors import GalaxAlignError
+
+logger = logging.getLogger(__name__)
 
 # Numbered parts of a network, outermost first: blocks.3., stages.0., resblocks.11., layer.5., layer4.
 NUMBERED = re.compile(r"(?:^|\.)(?:blocks?|stages?|resblocks|layers?)\.?(\d+)\.")
@@ -38,14 +42,25 @@ class TextTower(nn.Module):
         self.tokenizer = tokenizer
 
     def tokens(self, texts: list[str]) -> Tensor:
-        """Token ids (T, L) of texts."""
+        """Token ids (T, L) of texts; of those that need more than L tokens the log tells."""
         ids: Tensor = self.tokenizer(texts)
+        length = ids.shape[1]
+        # The last token of a text that was cut is the one that ends all texts; with room for another it is not.
+        roomier = self.tokenizer(texts, context_length=length + 1)[:, :length]
+        for row in (ids != roomier).any(1).nonzero()[:1]:
+            _tell_of_cut(texts[int(row)], length)
         return ids
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, D), not normalised, of token ids (T, L)."""
         embeddings: Tensor = self.projection(self.trunk(tokens))
         return embeddings
+
+
+@lru_cache(maxsize=1024)
+def _tell_of_cut(text: str, length: int) -> None:
+    """Warn, once a process, of a text whose end a tower does not read."""
+    logger.warning("of the text %r the first %d tokens count, the rest is not read: shorten it", text, length)
 
 
 class PooledText(nn.Module):

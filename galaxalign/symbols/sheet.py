@@ -10,12 +10,15 @@ import jsonschema
 import yaml
 
 from galaxalign.errors import GalaxAlignError, nearest
+from galaxalign.maps import OnceLoader
 from galaxalign.symbols.library import SYMBOLS, mirror_symbol
 from galaxalign.symbols.tree import DecisionTree, complaint_of
 
 SCHEMAS = Path(__file__).parents[2] / "workflow/schemas"
 # The folder of the decision trees, beside the class sheets.
 TREES = "trees"
+# The pattern by which schemas ask for text that is not blank.
+WRITTEN = r"\S"
 
 
 @dataclass(frozen=True)
@@ -170,9 +173,11 @@ def _tree_of(name: str, path: Path) -> DecisionTree:
 def _read_checked(path: Path, what: str, schema: str) -> dict[str, Any]:
     """Plain values of a YAML file whose keys and types are those of a schema."""
     try:
-        plain = yaml.safe_load(path.read_text())
+        plain = yaml.load(path.read_text(), OnceLoader)
     except OSError as error:
         raise GalaxAlignError(f"{what} {path} cannot be read ({error.strerror}): correct its path") from error
+    except UnicodeDecodeError as error:
+        raise GalaxAlignError(f"{what} {path} is not in UTF-8: save it so") from error
     except yaml.YAMLError as error:
         raise GalaxAlignError(f"{what} {path} is not YAML: {' '.join(str(error).split())}; correct it") from error
     rules = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text())
@@ -217,8 +222,10 @@ def _complaint(error: jsonschema.ValidationError, name: str) -> str:
         case "required":
             missing = next(key for key in rule if key not in value)
             return f"the key {missing!r} is missing: add it ({schema['properties'][missing]['description']})"
-        case "minItems" | "minLength":
+        case "minItems":
             return f"is {value!r}: give at least {rule} ({meaning})"
+        case "pattern" if rule == WRITTEN:
+            return f"is {value!r}, which is blank: write something ({meaning})"
         case _:
             return f"{error.message}: correct it ({meaning})"
 

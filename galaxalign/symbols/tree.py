@@ -118,7 +118,7 @@ class DecisionTree:
 
 
 def complaint_of(tree: DecisionTree) -> str | None:
-    """What a schema cannot see is wrong with the order of questions, or None."""
+    """What a schema cannot see is wrong with the questions, or None."""
     before: dict[str, int] = {}
     for place, question in enumerate(tree.questions):
         if question.name in {earlier.name for earlier in tree.questions[:place]}:
@@ -131,4 +131,6 @@ def complaint_of(tree: DecisionTree) -> str | None:
             if answer.name in before:
                 return f"answer {answer.name!r} occurs twice; rename one"
             before[answer.name] = place
+    if not tree.symbols:
+        return "key 'symbols': no answer has a symbol to learn from; give one to those that show something"
     return None

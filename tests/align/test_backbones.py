@@ -65,6 +65,19 @@ def test_embedded_texts_of_like_meaning_lie_near_each_other():
     assert spiral @ arms > spiral @ chair + 0.3
 
 
+@pytest.mark.parametrize(("name", "length"), [("lite0-minilm", 64), ("small-vit", 77)])
+def test_of_a_text_whose_end_is_not_read_the_log_tells_once(name, length, caplog):
+    text = build(name).text
+    # Two tokens are those that begin and end every text.
+    whole, cut = (" ".join(["galaxy"] * words) for words in (length - 2, length - 1))
+    text.tokens([whole, "a round galaxy"])
+    assert not caplog.messages
+    for _ in range(2):
+        tokens = text.tokens([whole, cut, f"{cut} with arms"])
+    assert caplog.messages == [f"of the text {cut!r} the first {length} tokens count, the rest is not read: shorten it"]
+    assert torch.equal(tokens[0], tokens[1])
+
+
 @pytest.mark.parametrize(
     ("name", "mean", "std"),
     [

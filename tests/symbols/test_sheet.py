@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -86,7 +87,15 @@ def test_only_galaxy_zoo_1_names_a_hand():
         ("[smooth_round]", "[]", r"class 'round', key 'symbols': is \[\]: give at least 1"),
         ("    texts: [a clockwise spiral]\n", "", r"class 'Z': the key 'texts' is missing: add it"),
         ("[a clockwise spiral]", "[]", r"class 'Z', key 'texts': is \[\]: give at least 1"),
-        ("[a clockwise spiral]", "['']", r"class 'Z', key 'texts.0': is '': give at least 1"),
+        ("[a clockwise spiral]", "['']", r"class 'Z', key 'texts.0': is '', which is blank: write something"),
+        ("[a clockwise spiral]", '[" ", "\\n"]', r"class 'Z', key 'texts.0': is ' ', which is blank: write something"),
+        ("label: Z", "label: ' '", r"class ' ', key 'label': is ' ', which is blank: write something"),
+        (
+            "texts: [a clock",
+            "symbols: [merger]\n    texts: [a clock",
+            r"is not YAML: .* 'symbols' stands twice: join what",
+        ),
+        ("asked: 5", "asked: 5\n? [a, b]\n: 6", r"is not YAML: .* unhashable key"),
         ("smooth_round", "smoth_round", r"class 'round', key 'symbols': .*'smoth_round'; did you mean 'smooth_round'"),
         ("label: Z", "label: round", r"class 'round': the label occurs 2 times; merge"),
         ("dont know", "Z", r"class 'Z': the label occurs 2 times"),
@@ -109,6 +118,20 @@ def test_a_wrong_sheet_is_named_with_class_key_and_cure(write, old, new, said):
         read_sheet(write(old, new))
     assert "sheet.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_sheet_in_another_encoding_is_named(write):
+    sheet = write("a ball", "eine Kugel für sich")
+    sheet.write_text(sheet.read_text(), encoding="latin-1")
+    with pytest.raises(GalaxAlignError, match=r"class sheet .*sheet\.yaml is not in UTF-8: save it so"):
+        read_sheet(sheet)
+
+
+def test_a_rule_may_name_a_question_with_a_digit(write):
+    sheet = write("rounded/completely_round", "rounded2/completely_round")
+    tree = sheet.parent / "trees/gz2.yaml"
+    tree.write_text(tree.read_text().replace("name: rounded", "name: rounded2"))
+    assert read_sheet(sheet).classes[0].votes[0].answer == "rounded2/completely_round"
 
 
 def test_a_missing_sheet_is_named(tmp_path):
@@ -194,6 +217,13 @@ def test_a_wrong_tree_is_named(tmp_path, old, new, said):
     with pytest.raises(GalaxAlignError, match=said) as raised:
         read_tree(tmp_path / "gz2.yaml")
     assert "gz2.yaml" in str(raised.value)
+
+
+def test_a_tree_without_symbols_is_named(tmp_path):
+    path = tmp_path / "gz2.yaml"
+    path.write_text(re.sub(r"symbols: \[.*\]", "symbols: []", TREE.read_text()))
+    with pytest.raises(GalaxAlignError, match=r"decision tree .*gz2.yaml, key 'symbols': no answer has a symbol"):
+        read_tree(path)
 
 
 @pytest.mark.parametrize(("name", "parts"), [("morphology", ["class", "step"]), ("tree", ["question", "answer"])])
