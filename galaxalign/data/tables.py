@@ -86,7 +86,7 @@ def open_table(path: Path) -> Table:
     the format allows.
 
     CSV and TSV (also compressed), ECSV and VOTable hold one table.  Of a FITS file it is the first extension with a
-    table.  Of an HDF5 file its columns are the data sets with one axis, named by their path in the file, and the
+    table.  Of an HDF5 file its columns are the data sets with one value a row, named by their path in the file, and the
     fields of a compound data set, of several as DATASET/FIELD; where astropy's column NAME.mask says so, NAME is empty.
 
     Raises `GalaxAlignError` where the file is missing, of another kind, or damaged.
@@ -243,9 +243,9 @@ def _open_hdf5(path: Path) -> Table:
     found: list[tuple[str, str | None]] = []
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 1:
+        if isinstance(item, h5py.Dataset) and item.ndim and math.prod(item.shape[1:]) == 1:
             parts = item.dtype.names or [None]
-            found.extend((name, part) for part in parts if part is None or item.dtype[part].shape == ())
+            found.extend((name, part) for part in parts if part is None or math.prod(item.dtype[part].shape) == 1)
 
     with _bounded_memory(path), h5py.File(path, "r") as file:
         file.visititems(visit)
@@ -280,8 +280,8 @@ def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.Dat
 
 def _hdf5_column(data: h5py.Dataset, field: str | None) -> Any:
     """A column in the machine's byte order; numbers that the file calls by names (an enumeration) are these names."""
-    values = _native(data[:] if field is None else data.fields(field)[:])
-    named = h5py.check_enum_dtype(data.dtype if field is None else data.dtype[field])
+    values = _native((data[:] if field is None else data.fields(field)[:]).reshape(-1))
+    named = h5py.check_enum_dtype(data.dtype if field is None else data.dtype[field].base)
     if not named:
         return values
     names = {number: name for name, number in named.items()}

@@ -94,6 +94,20 @@ def test_columns_of_one_value_a_row_however_it_is_laid_out(tmp_path):
         table.read(["list"])
 
 
+def test_one_value_a_row_of_hdf5_may_have_axes_of_length_1(tmp_path):
+    kind = h5py.enum_dtype({"spiral": 0, "merger": 1}, "i1")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["id"], file["ra"] = [[1], [2]], np.array([1.5, 2.5]).reshape(2, 1, 1)
+        file["table"] = np.array(
+            [([1], ["a"], [1, 2]), ([0], ["b"], [3, 4])], [("k", kind, 1), ("l", "S1", 1), ("two", "i8", 2)]
+        )
+        file["pair"], file["number"] = [[1, 2], [3, 4]], 7
+    table = open_table(tmp_path / "t.h5")
+    assert set(table.names) == {"id", "ra", "k", "l"}
+    cells = table.read(["id", "ra", "k", "l"]).cells
+    assert cells.to_numpy().tolist() == [[1, 1.5, "merger", "a"], [2, 2.5, "spiral", "b"]]
+
+
 def test_numbers_that_hdf5_has_names_for(tmp_path):
     kind = h5py.enum_dtype({"spiral": 0, "elliptical": 1, "merger": 2}, "i1")
     with h5py.File(tmp_path / "t.h5", "w") as file:
