@@ -8,7 +8,7 @@ import resource
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
+from astropy.table.meta import YamlParseError, get_header_from_yaml
 from astropy.table.serialize import represent_mixins_as_columns
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
@@ -41,6 +42,8 @@ DENSEST = 2000
 SPARE = 2**28
 # Ends the name of the column with which astropy says which cells of another are empty.
 MASK = ".mask"
+# Where astropy describes the columns of a table: a key of parquet, and what ends the name of another data set of HDF5.
+DESCRIBED, DESCRIPTION = b"table_meta_yaml", ".__table_column_meta__"
 # Where columns of a VOTable keep the system that a COOSYS gives them.
 SYSTEM = "system"
 _ELSEWHERE = re.compile(rb"<(?:\w+:)?STREAM\b[^>]*\bhref\s*=", re.IGNORECASE)
@@ -117,14 +120,24 @@ def _open_text(path: Path, separator: str) -> Table:
 
 
 def _open_parquet(path: Path) -> Table:
-    names = tuple(pq.read_schema(path).names)
+    schema = pq.read_schema(path)
+    said = (schema.metadata or {}).get(DESCRIBED)
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
         columns = pq.read_table(path, columns=list(wanted))
         frame: pd.DataFrame = columns.to_pandas(types_mapper=_INTEGERS.get, ignore_metadata=True)
         return frame
 
-    return Table(path, names, read)
+    return Table(path, tuple(schema.names), read, {} if said is None else _described_units(said.split(b"\n")))
+
+
+def _described_units(lines: Iterable[bytes]) -> dict[str, str]:
+    """Units of columns, by the lines of YAML in which astropy describes a table."""
+    try:
+        columns = get_header_from_yaml(line.decode() for line in lines)["datatype"]
+    except YamlParseError as error:
+        raise ValueError("what astropy says of its columns is no YAML") from error
+    return {column["name"]: str(column["unit"]) for column in columns if column.get("unit")}
 
 
 def _open_fits(path: Path) -> Table:
@@ -241,9 +254,15 @@ def _open_votable(path: Path) -> Table:
 
 def _open_hdf5(path: Path) -> Table:
     found: list[tuple[str, str | None]] = []
+    units: dict[tuple[str, str | None], str] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim and math.prod(item.shape[1:]) == 1:
+        if not isinstance(item, h5py.Dataset) or not item.ndim or math.prod(item.shape[1:]) != 1:
+            return
+        if name.endswith(DESCRIPTION):
+            said = _described_units(_believed(item, path)[:])
+            units.update(((name.removesuffix(DESCRIPTION), part), unit) for part, unit in said.items())
+        else:
             parts = item.dtype.names or [None]
             found.extend((name, part) for part in parts if part is None or math.prod(item.dtype[part].shape) == 1)
 
@@ -263,19 +282,23 @@ def _open_hdf5(path: Path) -> Table:
             frame[own] = frame[own].mask(frame[name].astype(bool))
         return frame[list(wanted)]
 
-    return Table(path, tuple(names), read)
+    return Table(path, tuple(names), read, {name: units[columns[name]] for name in names if columns[name] in units})
 
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
     with _bounded_memory(path), h5py.File(path, "r") as file:
-        for data, _ in columns.values():
-            if file[data].nbytes > DENSEST * path.stat().st_size:
-                raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
-        frame = {name: _hdf5_column(file[data], field) for name, (data, field) in columns.items()}
+        frame = {name: _hdf5_column(_believed(file[data], path), field) for name, (data, field) in columns.items()}
     lengths = {name: len(column) for name, column in frame.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError("its columns differ in length: " + ", ".join(f"{n} has {rows}" for n, rows in lengths.items()))
     return pd.DataFrame(frame)
+
+
+def _believed(data: h5py.Dataset, path: Path) -> h5py.Dataset:
+    """A data set, if a file of this size can hold it."""
+    if data.nbytes > DENSEST * path.stat().st_size:
+        raise ValueError(f"{data.name[1:]!r} claims {len(data)} rows, more than a file of its size can hold")
+    return data
 
 
 def _hdf5_column(data: h5py.Dataset, field: str | None) -> Any:

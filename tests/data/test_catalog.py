@@ -173,14 +173,17 @@ def test_ids_that_have_lost_their_digits(folder):
     assert galaxies["id"].tolist() == [str(587722952767439450 + n) for n in range(10)]
 
 
-@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot"])
+@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot", "parquet", "h5"])
 def test_angles_in_the_unit_that_the_file_states(tmp_path, kind):
     table = Table({"id": [1, 2], "ra": [10.0, 23.5], "dec": [0.5, -0.25], "size": [0.5, 1.0]})
     table["ra"].unit, table["dec"].unit, table["size"].unit = "hourangle", "rad", "arcmin"
     if kind == "fits":
         # FITS has no unit of hours as an angle.
         table["ra"] = (table["ra"] * np.pi / 12).data * units.rad
-    table.write(tmp_path / f"t.{kind}", format={"fits": "fits", "ecsv": "ascii.ecsv", "vot": "votable"}[kind])
+    format = {"ecsv": "ascii.ecsv", "vot": "votable", "h5": "hdf5"}.get(kind, kind)
+    table.write(
+        tmp_path / f"t.{kind}", format=format, **({"path": "a/t", "serialize_meta": True} if kind == "h5" else {})
+    )
     columns = {name: name for name in ("id", "ra", "dec", "size")}
     found = galaxies_of_catalogue(tmp_path / f"t.{kind}", tmp_path, columns)
     np.testing.assert_allclose(found["ra"], [150, 352.5])

@@ -4,10 +4,13 @@ import gzip
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.units import Unit
 
 from galaxalign.data.catalog import galaxies_of_catalogue
 from galaxalign.data.cells import degrees, texts
@@ -92,6 +95,24 @@ def test_columns_of_one_value_a_row_however_it_is_laid_out(tmp_path):
     assert table.read(["id", "ra"]).cells.to_numpy().tolist() == [["abc", 1.0], ["de", 2.0]]
     with pytest.raises(GalaxAlignError, match="'list' has lists of values, one a row is expected"):
         table.read(["list"])
+
+
+def test_units_of_hdf5_are_those_of_their_table(tmp_path):
+    for name, unit in (("a", "rad"), ("b", "arcmin")):
+        table = QTable({"id": ["x", "y"], "ra": [1, 2] * Unit(unit)})
+        table.write(tmp_path / "t.h5", path=f"deep/{name}", serialize_meta=True, append=True)
+    found = open_table(tmp_path / "t.h5")
+    assert found.names == ("deep/a/id", "deep/a/ra", "deep/b/id", "deep/b/ra")
+    assert found.units == {"deep/a/ra": "rad", "deep/b/ra": "arcmin"}
+
+
+def test_what_astropy_says_of_columns_may_be_damaged(tmp_path):
+    pq.write_table(pa.table({"id": [1]}).replace_schema_metadata({"table_meta_yaml": "{"}), tmp_path / "t.parquet")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["t"], file["t.__table_column_meta__"] = np.array([(1,)], [("id", "i8")]), [b"{"]
+    for name in ("t.parquet", "t.h5"):
+        with pytest.raises(GalaxAlignError, match=rf"{name} cannot be read \(what astropy says of its columns is no"):
+            open_table(tmp_path / name)
 
 
 def test_one_value_a_row_of_hdf5_may_have_axes_of_length_1(tmp_path):
