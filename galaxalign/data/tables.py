@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
 
@@ -44,8 +45,6 @@ SPARE = 2**28
 MASK = ".mask"
 # Where astropy describes the columns of a table: a key of parquet, and what ends the name of another data set of HDF5.
 DESCRIBED, DESCRIPTION = b"table_meta_yaml", ".__table_column_meta__"
-# Where columns of a VOTable keep the system that a COOSYS gives them.
-SYSTEM = "system"
 _ELSEWHERE = re.compile(rb"<(?:\w+:)?STREAM\b[^>]*\bhref\s*=", re.IGNORECASE)
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
@@ -208,8 +207,12 @@ def _native(values: NDArray[Any]) -> Any:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _open_astropy(path: Path, table: AstropyTable, doubled: Sequence[str] = ()) -> Table:
-    """A table of a format that can only be read whole; names that are `doubled` stand there twice."""
+def _open_astropy(
+    path: Path, table: AstropyTable, doubled: Sequence[str] = (), old: Mapping[str, str] = MappingProxyType({})
+) -> Table:
+    """A table of a format that can only be read whole; names that are `doubled` stand there twice, those of positions
+    that are not of J2000 are in `old` with their system.
+    """
     for name in table.colnames:
         if isinstance(table[name], SkyCoord):
             table[name] = table[name].icrs
@@ -219,12 +222,11 @@ def _open_astropy(path: Path, table: AstropyTable, doubled: Sequence[str] = ()) 
     table = represent_mixins_as_columns(table)
     flat = [name for name in table.colnames if table[name].ndim == 1]
     units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
-    old = {name for name in flat if str(table[name].info.meta.get(SYSTEM, "")).startswith("eq_FK4")}
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
         for name in wanted:
             if name in old:
-                raise ValueError(f"column {name!r} is of B1950, by its COOSYS: give positions of J2000")
+                raise ValueError(f"column {name!r} is in {old[name]}, by its COOSYS: give positions of J2000")
         frame: pd.DataFrame = table[list(wanted)].to_pandas(index=False, use_nullable_int=True)
         return frame
 
@@ -243,13 +245,22 @@ def _open_votable(path: Path) -> Table:
         # astropy would fetch it, whatever it is.
         raise ValueError("its rows are in another file, which a STREAM names: save them in the table")
     first = votable.parse(io.BytesIO(whole), filename=str(path), verify="ignore")
-    systems = {system.ID: system.system for system in first.iter_coosys()}
+    systems = {system.ID: other for system in first.iter_coosys() if (other := _other_than_j2000(system))}
     fields = first.get_first_table()
     table = fields.to_table(use_names_over_ids=True)
-    for name, column in zip(table.colnames, fields.fields, strict=True):
-        table[name].info.meta = {SYSTEM: systems.get(column.ref, "")}
+    places = zip(table.colnames, fields.fields, strict=True)
+    old = {name: systems[column.ref] for name, column in places if column.ref in systems}
     names = [column.name for column in fields.fields]
-    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1])
+    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1], old)
+
+
+def _other_than_j2000(coosys: Any) -> str:
+    """What a COOSYS calls equatorial positions that are not of J2000, in words of VOTable 1.5 or older; else empty."""
+    system = str(coosys.system).removeprefix("eq_").upper()
+    if system.startswith("FK4"):
+        return f"{system} of {coosys.equinox or 'B1950'}"
+    older = system == "FK5" and coosys.equinox and not re.fullmatch(r"J?2000(\.0*)?", coosys.equinox.strip())
+    return f"{system} of {coosys.equinox}" if older else ""
 
 
 def _open_hdf5(path: Path) -> Table:

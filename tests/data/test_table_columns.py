@@ -160,14 +160,32 @@ def test_positions_of_another_system(tmp_path):
     found = [degrees(cells["place.ra"], "ra")[0], degrees(cells["place.dec"], "dec")[0]]
     assert found == pytest.approx([position.icrs.ra.deg[0], position.icrs.dec.deg[0]], abs=1e-9)
     assert abs(found[0] - 10) > 0.5
-    fields = '<COOSYS ID="old" system="eq_FK4"/><COOSYS ID="new" system="eq_FK5"/><TABLE>{}</TABLE>'
-    columns = (
-        '<FIELD name="ra" datatype="double" ref="old"/><FIELD name="raj" datatype="double" ref="new" arraysize="1"/>'
-    )
-    (tmp_path / "b.vot").write_text(HEAD.format(fields.format(columns + ROW)))
-    table = open_table(tmp_path / "b.vot")
-    assert table.read(["raj"]).cells["raj"].tolist() == [2.0]
-    with pytest.raises(GalaxAlignError, match="column 'ra' is of B1950, by its COOSYS: give positions of J2000"):
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ('system="eq_FK4"', "FK4 of B1950"),
+        ('system="FK4" equinox="B1950"', "FK4 of B1950"),
+        ('system="eq_FK4" equinox="B1975.0"', "FK4 of B1975.0"),
+        ('system="FK5" equinox="J1975"', "FK5 of J1975"),
+        ('system="eq_FK5" equinox="B1950.0"', "FK5 of B1950.0"),
+        ('system="eq_FK5"', None),
+        ('system="FK5" equinox="J2000.0"', None),
+        ('system="eq_FK5" equinox="2000"', None),
+        ('system="ICRS" equinox="J2015.5"', None),
+        ("", None),
+    ],
+)
+def test_a_votable_of_another_equinox(tmp_path, system, said):
+    columns = '<FIELD name="ra" datatype="double" ref="a"/><FIELD name="x" datatype="double" arraysize="1"/>'
+    (tmp_path / "a.vot").write_text(HEAD.format(f'<COOSYS ID="a" {system}/><TABLE>{columns}{ROW}</TABLE>'))
+    table = open_table(tmp_path / "a.vot")
+    assert table.read(["x"]).cells["x"].tolist() == [2.0]
+    if said is None:
+        assert table.read(["ra"]).cells["ra"].tolist() == [1.0]
+        return
+    with pytest.raises(GalaxAlignError, match=f"column 'ra' is in {said}, by its COOSYS: give positions of J2000"):
         table.read(["ra"])
 
 
