@@ -70,9 +70,9 @@ def show_image(source: str, settings: Mapping[str, Any], output: Path) -> list[s
     Raises
     ------
     GalaxAlignError
-        The image cannot be read, or the sheet is to be of no kind that is known.
+        The image cannot be read, or the sheet is to be of no kind that is known or where nothing can be written.
     """
-    if output.suffix.lower() not in ENDS or output.is_dir():
+    if output.suffix.lower() not in ENDS:
         raise GalaxAlignError(f"--output is {output}: name a file that ends in one of {', '.join(ENDS)}")
     recipe = replace(ImageRecipe.from_dict(settings), size=SIDE)
     layout: Layout = recipe.fits
@@ -92,8 +92,13 @@ def show_image(source: str, settings: Mapping[str, Any], output: Path) -> list[s
         made = make_picture(source, recipe, settings["max_blank"])
         planes, said = [(f"a picture of {image.shape[1]} x {image.shape[0]}, used as it is", made.pixels)], []
     figure = stretch_sheet(source=source, pictures=pictures, planes=planes, chosen=recipe.stretch.name)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=DPI)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(output, dpi=DPI)
+    except OSError as error:
+        raise GalaxAlignError(
+            f"--output is {output}, which cannot be written ({error.strerror}): name a file in a folder that can"
+        ) from error
     judged = make_picture(source, ImageRecipe.from_dict(settings), settings["max_blank"])
     flag = f"{judged.flag}, {MEANINGS[judged.flag]}: {judged.reason}" if judged.flag else f"none, {source}"
     return [f"flag: {flag}", *said, f"drawn in {output}"]

@@ -29,6 +29,8 @@ from galaxalign.symbols.tree import DecisionTree
 ROW = "row"
 # How catalogues call the hours that right ascension is told in, which astropy takes for hours of time.
 HOURS = ("h", "hr", "hrs", "hour", "hours", "hourangle")
+# Characters of an id: those of all galaxies take as much room as the longest.
+LONGEST_ID = 256
 # How far rounding may take a share of votes beyond 0 and 1.
 ROUNDING = 1e-3
 # How catalogues call the splits.
@@ -146,15 +148,23 @@ class Places:
 
 
 def _ids(column: "pd.Series[Any]", where: Places, marks: Marks) -> "pd.Series[str]":
-    """Ids as texts, each unique: what has no id, or another's, is called by its row."""
+    """Ids as texts, each unique: what has none, one that is too long, or another's, is called by its row."""
     if loses_digits(column):
         raise GalaxAlignError(
             f"catalogue {where.path} has ids as floating-point numbers in {column.name!r} that are too large to keep "
             "their last digits: save the column as text or as 64-bit integers"
         )
     ids = texts(column)
+    marks.add((ids == "").to_numpy(bool), "no_id", lambda row: f"{where(row)}: {column.name!r} is empty")
+    length = ids.str.len()
+    said = f"characters, {LONGEST_ID} are allowed"
+    marks.add(
+        (length > LONGEST_ID).to_numpy(bool),
+        "no_id",
+        lambda row: f"{where(row)}: {column.name!r} has {length[row]} {said}",
+    )
+    ids = ids.mask(length > LONGEST_ID, "")
     empty = (ids == "").to_numpy(bool)
-    marks.add(empty, "no_id", lambda row: f"{where(row)}: {column.name!r} is empty")
     double = ids.duplicated().to_numpy(bool) & ~empty
     twice = ids[~double & ids.isin(ids[double].unique())]
     first = dict(zip(twice, twice.index, strict=True))

@@ -16,7 +16,7 @@ import pandas as pd
 from galaxalign.data import catalog
 from galaxalign.data.cache import Cache
 from galaxalign.data.pace import Pace
-from galaxalign.data.service import Service, read_cutout
+from galaxalign.data.service import Request, Service, read_cutout
 from galaxalign.data.web import Passing, Refused
 from galaxalign.errors import GalaxAlignError
 from galaxalign.logs import progress
@@ -71,19 +71,19 @@ def fetch_cutouts(
     """
     galaxies = catalog.galaxies_of_catalogue(catalogue, Path(), columns)
     placed = galaxies[np.isfinite(galaxies["ra"]) & np.isfinite(galaxies["dec"])]
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[Request, list[str]] = {}
     for name, ra, dec in zip(placed["id"], placed["ra"], placed["dec"], strict=True):
         wanted.setdefault(service.request(ra, dec), []).append(name)
     folder.mkdir(parents=True, exist_ok=True)
     fetcher = _Fetcher(service, pause)
     failed: list[tuple[str, str, str]] = []
     error = None
-    for url, outcome in progress(fetcher.fetch(list(wanted)), total=len(wanted), what="cutouts", unit="galaxies"):
+    for request, outcome in progress(fetcher.fetch(list(wanted)), total=len(wanted), what="cutouts", unit="galaxies"):
         if isinstance(outcome, Path):
-            for name in wanted[url]:
+            for name in wanted[request]:
                 _link(outcome, folder / cutout_name(name, service.suffix))
             continue
-        failed.extend((name, url, outcome) for name in wanted[url])
+        failed.extend((name, request.url, outcome) for name in wanted[request])
         error = fetcher.silence() or _too_many(failed, len(galaxies), max_rejected, failures_if_failed)
         if error:
             break
@@ -157,15 +157,15 @@ class _Fetcher:
         """Cutouts fetched now, and found in the cache."""
         return self.fetched, self.kept
 
-    def fetch(self, urls: Sequence[str]) -> Iterator[tuple[str, Path | str]]:
+    def fetch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Path | str]]:
         """Each request in its order, with its file, or why there is none; whoever stops early stops the threads."""
         with ThreadPoolExecutor(self.service.connections) as pool:
             try:
-                for start in range(0, len(urls), BLOCK):
-                    block = urls[start : start + BLOCK]
-                    for url, (outcome, kept) in zip(block, pool.map(self._fetch, block), strict=True):
+                for start in range(0, len(requests), BLOCK):
+                    block = requests[start : start + BLOCK]
+                    for request, (outcome, kept) in zip(block, pool.map(self._fetch, block), strict=True):
                         self._count(outcome, kept)
-                        yield url, outcome if isinstance(outcome, Path) else str(outcome)
+                        yield request, outcome if isinstance(outcome, Path) else str(outcome)
             finally:
                 self.pace.stop()
 
@@ -184,20 +184,20 @@ class _Fetcher:
         self.fetched += isinstance(outcome, Path) and not kept
         self.unanswered = self.unanswered + 1 if isinstance(outcome, Passing) else 0
 
-    def _fetch(self, url: str) -> tuple[Path | Exception, bool]:
+    def _fetch(self, request: Request) -> tuple[Path | Exception, bool]:
         """The file of a request or what hindered it, and whether it was there before."""
-        kept = self.cache.find(url)
+        kept = self.cache.find(request.url)
         if kept is not None:
             return kept, True
         for attempt in range(1, self.service.attempts + 1):
             if not self.pace.wait():
                 return Passing("not asked for"), False
             try:
-                return self.cache.keep(url, read_cutout(url, self.service)), False
+                return self.cache.keep(request.url, read_cutout(request, self.service)), False
             except Refused as error:
                 return error, False
             except Passing as error:
-                logger.info("%s, attempt %d: %s", url, attempt, error)
+                logger.info("%s, attempt %d: %s", request.url, attempt, error)
                 self.pace.hold(error.wait)
                 if attempt == self.service.attempts:
                     return Passing(f"gave up after {attempt} attempts: {error}"), False

@@ -177,8 +177,7 @@ def _values(path: Path, unit: Unit) -> NDArray[Any]:
     if len(data) < count * kind.itemsize:
         raise BadImage("unreadable", f"{path}: unit {unit.number} has a GCOUNT of 0")
     values: NDArray[Any] = np.frombuffer(data, kind, count).reshape(unit.shape)
-    blank = unit.header.get("BLANK") if values.dtype.kind in "iu" else None
-    return scaled(values, *scaling_of(path, unit), blank)
+    return scaled(values, *scaling_of(path, unit))
 
 
 def scaled(values: NDArray[Any], scale: float, zero: float, blank: Value | None) -> NDArray[Any]:
@@ -204,12 +203,18 @@ def scaled(values: NDArray[Any], scale: float, zero: float, blank: Value | None)
     return floats
 
 
-def scaling_of(path: Path, unit: Unit) -> tuple[float, float]:
-    """BSCALE and BZERO of a unit; raises `BadImage` (unreadable) where they are no numbers."""
-    try:
-        return float(unit.header.get("BSCALE", 1)), float(unit.header.get("BZERO", 0))
-    except ValueError as error:
-        raise BadImage("unreadable", f"{path}: BSCALE or BZERO is no number") from error
+def scaling_of(path: Path, unit: Unit) -> tuple[float, float, Value | None]:
+    """BSCALE, BZERO and, of integers, BLANK of a unit; raises `BadImage` (unreadable) where they are no numbers."""
+    header = unit.header
+    cards = {"BSCALE": header.get("BSCALE", 1), "BZERO": header.get("BZERO", 0)}
+    if int(header["BITPIX"]) > 0 and "BLANK" in header:
+        cards["BLANK"] = header["BLANK"]
+    for card, value in cards.items():
+        try:
+            float(value)
+        except ValueError as error:
+            raise BadImage("unreadable", f"{path}: unit {unit.number} has a {card} of {value}, no number") from error
+    return float(cards["BSCALE"]), float(cards["BZERO"]), cards.get("BLANK")
 
 
 def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 MEANINGS = {
     "cells": "its row has not as many cells as the header, or one that runs over several lines",
-    "no_id": "the catalogue gives it no id",
+    "no_id": "the catalogue gives it no id, or one of more than 256 characters",
     "duplicate_id": "an earlier row of the catalogue has its id",
     "no_objid": "its id is no SDSS objid, by which galaxies are grouped",
     "position": "its position is empty, cannot be read or is not on the sky",

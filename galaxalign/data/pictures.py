@@ -107,5 +107,5 @@ def make_picture(source: str, recipe: ImageRecipe, max_blank: float) -> Picture:
         pixels = image
         coverage = measure_picture(pixels)
     picture = resize(pixels, recipe.size)
-    flag, reason = judge(coverage, picture, max_blank, recipe.quality)
+    flag, reason = judge(coverage, picture, len(pixels), max_blank, recipe.quality)
     return Picture(pixels=picture, flag=flag, reason=reason and f"{source}: {reason}")

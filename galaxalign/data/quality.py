@@ -138,16 +138,19 @@ def _beyond_lines(rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> float:
     return 1 - float(shares[0] * shares[1])
 
 
-def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, float]:
+def find_source(picture: NDArray[np.uint8], original: int, min_signal: float) -> tuple[float, float]:
     """What stands out from a picture's noise, wherever it is.
 
-    Light is summed in about 32 x 32 cells; the sky is their median, the noise that of the differences
-    between neighbours (1.4826 times their median size over the root of 2), which a large galaxy does not inflate.
+    Light is summed in about 32 x 32 cells, none smaller than a pixel of the original, of which enlargement makes alike
+    neighbours; the sky is their median, the noise that of the differences between neighbours (1.4826 times their median
+    size over the root of 2), which a large galaxy does not inflate.
 
     Parameters
     ----------
     picture
         Square, uint8 (S, S, 3).
+    original
+        Pixels along its side before it was resized.
     min_signal
         Signal-to-noise of a source.
 
@@ -156,7 +159,8 @@ def find_source(picture: NDArray[np.uint8], min_signal: float) -> tuple[float, f
     The greatest signal-to-noise of a cell; and the distance from the middle of the nearest source, as a share of the
     side, infinite where there is none.
     """
-    step = max(1, len(picture) // CELLS)
+    # Between two cells at least there is a difference.
+    step = max(1, len(picture) // CELLS) if original >= CELLS else -(-len(picture) // max(2, original))
     side = len(picture) // step
     used = side * step
     start = (len(picture) - used) // 2
@@ -184,7 +188,9 @@ def _median(values: NDArray[np.float32]) -> float:
     return float(ordered[(values.size - 1) // 2] + ordered[values.size // 2]) / 2
 
 
-def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, quality: Quality) -> tuple[str, str]:
+def judge(
+    coverage: Coverage, picture: NDArray[np.uint8], original: int, max_blank: float, quality: Quality
+) -> tuple[str, str]:
     """Flag and reason of a picture, both empty where it is good.
 
     Parameters
@@ -193,6 +199,8 @@ def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, qual
         Of the part of the image that is kept, before it is resized.
     picture
         As it is stored, uint8 (S, S, 3).
+    original
+        Pixels along the side of the part that is kept.
     max_blank, quality
         Where flags begin.
     """
@@ -209,7 +217,7 @@ def judge(coverage: Coverage, picture: NDArray[np.uint8], max_blank: float, qual
         )
     if quality.min_signal == 0:
         return "", ""
-    signal, distance = find_source(picture, quality.min_signal)
+    signal, distance = find_source(picture, original, quality.min_signal)
     if signal < quality.min_signal:
         return "faint", f"its brightest spot is {signal:.1f} times the noise, {quality.min_signal:g} make a source"
     if distance > quality.max_offset:

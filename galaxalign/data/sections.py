@@ -49,7 +49,7 @@ class Image:
     start : of its pixels in the file, bytes; None where they are compressed.
     width, height, depth : pixels, and planes.
     header : of the image, by keyword.
-    scale, zero : BSCALE and BZERO.
+    scale, zero, blank : BSCALE, BZERO and, of integers, BLANK.
     """
 
     path: Path
@@ -61,6 +61,7 @@ class Image:
     header: dict[str, Value]
     scale: float
     zero: float
+    blank: Value | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ def _depth(path: Path, unit: Unit) -> int:
 def _image(path: Path, unit: Unit) -> Image:
     *_, height, width = unit.shape
     depth = _depth(path, unit)
-    scale, zero = scaling_of(path, unit)
+    scale, zero, blank = scaling_of(path, unit)
     return Image(
         path=path,
         unit=unit.number,
@@ -189,6 +190,7 @@ def _image(path: Path, unit: Unit) -> Image:
         header=unit.header,
         scale=scale,
         zero=zero,
+        blank=blank,
     )
 
 
@@ -229,8 +231,7 @@ def _read_pixels(image: Image, planes: Sequence[int], rows: slice, columns: slic
     """Pixels of some planes, inside the image, as numbers of any kind; not a number where there are no data."""
     if image.start is not None:
         stored = np.stack([_read_plane(image, plane, rows, columns) for plane in planes])
-        blank = image.header.get("BLANK") if stored.dtype.kind in "iu" else None
-        return scaled(stored, image.scale, image.zero, blank)
+        return scaled(stored, image.scale, image.zero, image.blank)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

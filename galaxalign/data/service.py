@@ -5,14 +5,16 @@ import time
 import urllib.parse
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 from PIL import Image
 
 from galaxalign.data.bands import band_names
+from galaxalign.data.grids import Grid, NoGrid, pixel_sides, unit_vectors
 from galaxalign.data.units import BITPIX, MAX_AXES, MAX_HEADER, read_cards
 from galaxalign.data.web import Passing, Refused, answer, first_words
 
@@ -21,6 +23,17 @@ SUFFIXES = {"fits": ".fits", "jpg": ".jpg"}
 CHUNK = 2**16
 # The longest that one answer may take, seconds.
 SECONDS_AN_ANSWER = 300.0
+# How many pixels an image may lie aside of what was asked for, and by what share its pixels may differ in size.
+ASIDE, SCALE = 3.0, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a service is asked for: the address of a cutout, and its position in degrees."""
+
+    url: str
+    ra: float = field(compare=False)
+    dec: float = field(compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +75,9 @@ class Service:
         """Of the files."""
         return SUFFIXES[self.format]
 
-    def request(self, ra: float, dec: float) -> str:
-        """The address of a cutout, positions to a millionth of a degree."""
-        return self.url.format(
+    def request(self, ra: float, dec: float) -> Request:
+        """The request for a cutout, positions to a millionth of a degree."""
+        url = self.url.format(
             ra=f"{ra:.6f}",
             dec=f"{dec:.6f}",
             layer=urllib.parse.quote(self.layer),
@@ -73,9 +86,10 @@ class Service:
             size=self.size,
             format=self.format,
         )
+        return Request(url=url, ra=ra, dec=dec)
 
 
-def read_cutout(url: str, service: Service) -> bytes:
+def read_cutout(request: Request, service: Service) -> bytes:
     """The body of a cutout, whole and of what was asked for.
 
     Raises
@@ -83,11 +97,11 @@ def read_cutout(url: str, service: Service) -> bytes:
     Passing
         No answer, part of a body, a page in place of an image: it may go better a little later.
     Refused
-        Another size than asked for, no image at this place, or a status that says so.
+        Another size, position or pixel scale than asked for, no image at this place, or a status that says so.
     """
     largest = 4 * service.size**2 * max(1, len(service.bands)) * 2 + 2**20
     start, body = time.monotonic(), bytearray()
-    with answer(url, {}) as response:
+    with answer(request.url, {}) as response:
         coming = response.headers.get("Content-Length")
         while chunk := response.read1(CHUNK):
             body += chunk
@@ -99,11 +113,14 @@ def read_cutout(url: str, service: Service) -> bytes:
         raise Passing(f"{int(coming) - len(body)} of {coming} bytes are missing")
     if not body:
         raise Passing("the answer is empty")
-    (_check_fits if service.format == "fits" else _check_jpeg)(bytes(body), service)
+    if service.format == "fits":
+        _check_fits(bytes(body), service, request)
+    else:
+        _check_jpeg(bytes(body), service)
     return bytes(body)
 
 
-def _check_fits(body: bytes, service: Service) -> None:
+def _check_fits(body: bytes, service: Service, request: Request) -> None:
     if not body.startswith(b"SIMPLE  ="):
         raise Passing(f"the answer is no FITS file but says: {first_words(body)}")
     # astropy would believe any number of axes, and any kind of values until they are read.
@@ -114,8 +131,8 @@ def _check_fits(body: bytes, service: Service) -> None:
         warnings.simplefilter("ignore")
         try:
             with fits.open(io.BytesIO(body)) as units:
-                shape, place = units[0].shape, units[0].fileinfo()
-                said = band_names(str(units[0].header.get("BANDS", "")), single=False)
+                shape, place, header = units[0].shape, units[0].fileinfo(), units[0].header
+                said = band_names(str(header.get("BANDS", "")), single=False)
         except Exception as error:  # astropy raises a score of kinds on damaged headers
             raise Passing(f"the answer is a damaged FITS file: {error}") from error
     if not shape:
@@ -127,6 +144,25 @@ def _check_fits(body: bytes, service: Service) -> None:
         raise Refused(f"the image has the bands {''.join(said)}, {service.bands} were asked for")
     if place["datLoc"] + place["datSpan"] > len(body):
         raise Passing("the FITS file ends before its image does")
+    _check_sky(header, service, request)
+
+
+def _check_sky(header: fits.Header, service: Service, request: Request) -> None:
+    """Raise `Refused` where a header says that its image shows other sky than was asked for, or in other pixels."""
+    try:
+        grid = Grid.from_header(header)
+    except NoGrid:
+        return
+    middle = np.array([[grid.width - 1], [grid.height - 1]]) / 2
+    ra, dec = grid.sky(*middle)
+    (pixel,) = pixel_sides(grid.axes(ra, dec))
+    if not abs(pixel / service.pixscale - 1) <= SCALE:
+        raise Refused(f"the image has pixels of {pixel:.4g} arcsec, {service.pixscale:g} were asked for")
+    wanted = unit_vectors(np.array([request.ra]), np.array([request.dec]))
+    aside = 3600 * np.degrees(np.linalg.norm(unit_vectors(ra, dec) - wanted))
+    if not aside <= ASIDE * service.pixscale:
+        asked = f"{request.ra:.6f} {request.dec:+.6f} was asked for"
+        raise Refused(f"the middle of the image lies at RA, Dec {ra[0]:.6f} {dec[0]:+.6f}, {asked}")
 
 
 def _check_jpeg(body: bytes, service: Service) -> None:

@@ -248,6 +248,8 @@ def _fill_empty(
             movable = _movable(counts, taken, free[allowed & (counts[free, label] > 0)])
             if not len(movable):
                 waiting = int(counts[lent & (taken >= 0), label].sum()) if split == SPLITS.index("test") else 0
+                if not waiting and counts[:, label].any() and not counts[free, label].any():
+                    raise _none_left(SPLITS[split], int(counts[:, label].sum()), classes[label])
                 raise _too_few(counts, label, required, classes, waiting)
             taken[movable[np.argmin(counts[movable].sum(axis=1))]] = split
 
@@ -258,6 +260,14 @@ def _movable(counts: NDArray[np.int64], taken: NDArray[np.int64], groups: NDArra
     left = totals[taken[groups]] - counts[groups]
     movable: NDArray[np.int64] = groups[((counts[groups] == 0) | (left > 0)).all(axis=1)]
     return movable
+
+
+def _none_left(split: str, galaxies: int, name: str) -> GalaxAlignError:
+    return GalaxAlignError(
+        f"class {name!r} has no galaxy for {split}: the split that the catalogue gives (columns.split) gives all its "
+        f"{galaxies} galaxies to others; give some to {split}, leave columns.split out, or set data.split.fractions."
+        f"{split} to 0"
+    )
 
 
 def _too_few(

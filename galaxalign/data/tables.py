@@ -8,12 +8,13 @@ import resource
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from lzma import LZMAError
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
 
@@ -26,6 +27,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.table import Table as AstropyTable
+from astropy.table.meta import YamlParseError, get_header_from_yaml
 from astropy.table.serialize import represent_mixins_as_columns
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
@@ -41,8 +43,8 @@ DENSEST = 2000
 SPARE = 2**28
 # Ends the name of the column with which astropy says which cells of another are empty.
 MASK = ".mask"
-# Where columns of a VOTable keep the system that a COOSYS gives them.
-SYSTEM = "system"
+# Where astropy describes the columns of a table: a key of parquet, and what ends the name of another data set of HDF5.
+DESCRIBED, DESCRIPTION = b"table_meta_yaml", ".__table_column_meta__"
 _ELSEWHERE = re.compile(rb"<(?:\w+:)?STREAM\b[^>]*\bhref\s*=", re.IGNORECASE)
 # Integers stay integers where cells are empty, so that ids of 19 digits keep them all.
 _INTEGERS: dict[pa.DataType, Any] = {
@@ -86,7 +88,7 @@ def open_table(path: Path) -> Table:
     the format allows.
 
     CSV and TSV (also compressed), ECSV and VOTable hold one table.  Of a FITS file it is the first extension with a
-    table.  Of an HDF5 file its columns are the data sets with one axis, named by their path in the file, and the
+    table.  Of an HDF5 file its columns are the data sets with one value a row, named by their path in the file, and the
     fields of a compound data set, of several as DATASET/FIELD; where astropy's column NAME.mask says so, NAME is empty.
 
     Raises `GalaxAlignError` where the file is missing, of another kind, or damaged.
@@ -122,14 +124,24 @@ def _open_text(path: Path, separator: str) -> Table:
 
 
 def _open_parquet(path: Path) -> Table:
-    names = tuple(pq.read_schema(path).names)
+    schema = pq.read_schema(path)
+    said = (schema.metadata or {}).get(DESCRIBED)
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
         columns = pq.read_table(path, columns=list(wanted))
         frame: pd.DataFrame = columns.to_pandas(types_mapper=_INTEGERS.get, ignore_metadata=True)
         return frame
 
-    return Table(path, names, read)
+    return Table(path, tuple(schema.names), read, {} if said is None else _described_units(said.split(b"\n")))
+
+
+def _described_units(lines: Iterable[bytes]) -> dict[str, str]:
+    """Units of columns, by the lines of YAML in which astropy describes a table."""
+    try:
+        columns = get_header_from_yaml(line.decode() for line in lines)["datatype"]
+    except YamlParseError as error:
+        raise ValueError("what astropy says of its columns is no YAML") from error
+    return {column["name"]: str(column["unit"]) for column in columns if column.get("unit")}
 
 
 def _open_fits(path: Path) -> Table:
@@ -200,8 +212,12 @@ def _native(values: NDArray[Any]) -> Any:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _open_astropy(path: Path, table: AstropyTable, doubled: Sequence[str] = ()) -> Table:
-    """A table of a format that can only be read whole; names that are `doubled` stand there twice."""
+def _open_astropy(
+    path: Path, table: AstropyTable, doubled: Sequence[str] = (), old: Mapping[str, str] = MappingProxyType({})
+) -> Table:
+    """A table of a format that can only be read whole; names that are `doubled` stand there twice, those of positions
+    that are not of J2000 are in `old` with their system.
+    """
     for name in table.colnames:
         if isinstance(table[name], SkyCoord):
             table[name] = table[name].icrs
@@ -211,12 +227,11 @@ def _open_astropy(path: Path, table: AstropyTable, doubled: Sequence[str] = ()) 
     table = represent_mixins_as_columns(table)
     flat = [name for name in table.colnames if table[name].ndim == 1]
     units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
-    old = {name for name in flat if str(table[name].info.meta.get(SYSTEM, "")).startswith("eq_FK4")}
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
         for name in wanted:
             if name in old:
-                raise ValueError(f"column {name!r} is of B1950, by its COOSYS: give positions of J2000")
+                raise ValueError(f"column {name!r} is in {old[name]}, by its COOSYS: give positions of J2000")
         frame: pd.DataFrame = table[list(wanted)].to_pandas(index=False, use_nullable_int=True)
         return frame
 
@@ -235,22 +250,37 @@ def _open_votable(path: Path) -> Table:
         # astropy would fetch it, whatever it is.
         raise ValueError("its rows are in another file, which a STREAM names: save them in the table")
     first = votable.parse(io.BytesIO(whole), filename=str(path), verify="ignore")
-    systems = {system.ID: system.system for system in first.iter_coosys()}
+    systems = {system.ID: other for system in first.iter_coosys() if (other := _other_than_j2000(system))}
     fields = first.get_first_table()
     table = fields.to_table(use_names_over_ids=True)
-    for name, column in zip(table.colnames, fields.fields, strict=True):
-        table[name].info.meta = {SYSTEM: systems.get(column.ref, "")}
+    places = zip(table.colnames, fields.fields, strict=True)
+    old = {name: systems[column.ref] for name, column in places if column.ref in systems}
     names = [column.name for column in fields.fields]
-    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1])
+    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1], old)
+
+
+def _other_than_j2000(coosys: Any) -> str:
+    """What a COOSYS calls equatorial positions that are not of J2000, in words of VOTable 1.5 or older; else empty."""
+    system = str(coosys.system).removeprefix("eq_").upper()
+    if system.startswith("FK4"):
+        return f"{system} of {coosys.equinox or 'B1950'}"
+    older = system == "FK5" and coosys.equinox and not re.fullmatch(r"J?2000(\.0*)?", coosys.equinox.strip())
+    return f"{system} of {coosys.equinox}" if older else ""
 
 
 def _open_hdf5(path: Path) -> Table:
     found: list[tuple[str, str | None]] = []
+    units: dict[tuple[str, str | None], str] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 1:
+        if not isinstance(item, h5py.Dataset) or not item.ndim or math.prod(item.shape[1:]) != 1:
+            return
+        if name.endswith(DESCRIPTION):
+            said = _described_units(_believed(item, path)[:])
+            units.update(((name.removesuffix(DESCRIPTION), part), unit) for part, unit in said.items())
+        else:
             parts = item.dtype.names or [None]
-            found.extend((name, part) for part in parts if part is None or item.dtype[part].shape == ())
+            found.extend((name, part) for part in parts if part is None or math.prod(item.dtype[part].shape) == 1)
 
     with _bounded_memory(path), h5py.File(path, "r") as file:
         file.visititems(visit)
@@ -268,25 +298,29 @@ def _open_hdf5(path: Path) -> Table:
             frame[own] = frame[own].mask(frame[name].astype(bool))
         return frame[list(wanted)]
 
-    return Table(path, tuple(names), read)
+    return Table(path, tuple(names), read, {name: units[columns[name]] for name in names if columns[name] in units})
 
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:
     with _bounded_memory(path), h5py.File(path, "r") as file:
-        for data, _ in columns.values():
-            if file[data].nbytes > DENSEST * path.stat().st_size:
-                raise ValueError(f"{data!r} claims {len(file[data])} rows, more than a file of its size can hold")
-        frame = {name: _hdf5_column(file[data], field) for name, (data, field) in columns.items()}
+        frame = {name: _hdf5_column(_believed(file[data], path), field) for name, (data, field) in columns.items()}
     lengths = {name: len(column) for name, column in frame.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError("its columns differ in length: " + ", ".join(f"{n} has {rows}" for n, rows in lengths.items()))
     return pd.DataFrame(frame)
 
 
+def _believed(data: h5py.Dataset, path: Path) -> h5py.Dataset:
+    """A data set, if a file of this size can hold it."""
+    if data.nbytes > DENSEST * path.stat().st_size:
+        raise ValueError(f"{data.name[1:]!r} claims {len(data)} rows, more than a file of its size can hold")
+    return data
+
+
 def _hdf5_column(data: h5py.Dataset, field: str | None) -> Any:
     """A column in the machine's byte order; numbers that the file calls by names (an enumeration) are these names."""
-    values = _native(data[:] if field is None else data.fields(field)[:])
-    named = h5py.check_enum_dtype(data.dtype if field is None else data.dtype[field])
+    values = _native((data[:] if field is None else data.fields(field)[:]).reshape(-1))
+    named = h5py.check_enum_dtype(data.dtype if field is None else data.dtype[field].base)
     if not named:
         return values
     names = {number: name for name, number in named.items()}

@@ -195,7 +195,9 @@ def _read_header(stream: _Stream, number: int) -> bytes:
 
 
 def read_cards(raw: bytes) -> dict[str, Value]:
-    """Values by keyword of a header; comments, and values that FITS does not know, are left out."""
+    """Values by keyword of a header; comments and cards without a value are left out, and a value that FITS does not
+    know is the text that stands there, which is no number to whoever needs one.
+    """
     text = raw.decode("latin-1")
     cards = {}
     for place in range(0, len(text), CARD):
@@ -213,7 +215,7 @@ def _value(text: str) -> Value | None:
     text = text.lstrip()
     if text.startswith("'"):
         quoted = _QUOTED.match(text)
-        return quoted[1].replace("''", "'").rstrip() if quoted else None
+        return quoted[1].replace("''", "'").rstrip() if quoted else text.rstrip()
     word = text.partition("/")[0].strip()
     if word in ("T", "F"):
         return word == "T"
@@ -224,7 +226,7 @@ def _value(text: str) -> Value | None:
     try:
         return float(word.replace("D", "E").replace("d", "e"))
     except ValueError:
-        return None
+        return word or None
 
 
 def check_table(path: Path, unit: Unit) -> None:

@@ -41,8 +41,8 @@ class CutoutServer(http.server.ThreadingHTTPServer):
 
     `plan` maps the ``ra`` of a request, or "any", to a list of steps: a status, or one of ``page``, ``empty``,
     ``cut`` (a body that breaks off), ``silent cut`` (without a length that would tell), ``reset``, ``slow``, ``small``
-    (another size), ``void`` (a FITS file without an image), ``other`` (another position's bytes), ``wait`` (429 with
-    Retry-After), ``text``. Once a list is used up, requests are answered.
+    (another size), ``other`` (another position), ``coarse`` (larger pixels), ``void`` (a FITS file without an image),
+    ``wait`` (429 with Retry-After), ``text``. Once a list is used up, requests are answered.
     """
 
     daemon_threads = True
@@ -99,7 +99,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         ra, dec, size = float(asked["ra"]), float(asked["dec"]), int(asked["size"])
         size = size // 2 if step == "small" else size
         if path.endswith(".fits"):
-            body = fits_cutout(ra, dec, size=size, bands=asked["bands"], pixscale=float(asked["pixscale"]))
+            dec, pixscale = dec + (step == "other") * 3e-4, float(asked["pixscale"]) * (1.1 if step == "coarse" else 1)
+            body = fits_cutout(ra, dec, size=size, bands=asked["bands"], pixscale=pixscale)
         else:
             body = jpeg_cutout(ra, size=size)
         match step:

@@ -76,6 +76,13 @@ def test_bad_rows_are_flagged_and_the_others_come_through(folder):
     assert (galaxies["ra"][9], galaxies["dec"][9]) == (19.0, -5.0)
 
 
+def test_an_id_that_is_a_page_is_none(folder):
+    galaxies = read(folder, rows(name={0: "a" * 256, 1: "b" * 257, 2: "b" * 100_000, 3: "b" * 257}))
+    assert galaxies["flag"].tolist()[:5] == ["", "no_id", "no_id", "no_id", ""]
+    assert galaxies["id"].tolist()[:4] == ["a" * 256, "row_2", "row_3", "row_4"]
+    assert galaxies["reason"][2].endswith("row 3 (line 4): 'name' has 100000 characters, 256 are allowed")
+
+
 def test_names_for_rows_without_one_stay_unique(folder):
     galaxies = read(folder, rows(name={0: "row_3", 1: "G5_row_6", 2: "", 3: "", 4: "G5", 5: "G5", 6: "G5"}))
     assert galaxies["id"].tolist()[:7] == ["row_3", "G5_row_6", "row_3_", "row_4", "G5", "G5_row_6_", "G5_row_7"]
@@ -173,14 +180,17 @@ def test_ids_that_have_lost_their_digits(folder):
     assert galaxies["id"].tolist() == [str(587722952767439450 + n) for n in range(10)]
 
 
-@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot"])
+@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot", "parquet", "h5"])
 def test_angles_in_the_unit_that_the_file_states(tmp_path, kind):
     table = Table({"id": [1, 2], "ra": [10.0, 23.5], "dec": [0.5, -0.25], "size": [0.5, 1.0]})
     table["ra"].unit, table["dec"].unit, table["size"].unit = "hourangle", "rad", "arcmin"
     if kind == "fits":
         # FITS has no unit of hours as an angle.
         table["ra"] = (table["ra"] * np.pi / 12).data * units.rad
-    table.write(tmp_path / f"t.{kind}", format={"fits": "fits", "ecsv": "ascii.ecsv", "vot": "votable"}[kind])
+    format = {"ecsv": "ascii.ecsv", "vot": "votable", "h5": "hdf5"}.get(kind, kind)
+    table.write(
+        tmp_path / f"t.{kind}", format=format, **({"path": "a/t", "serialize_meta": True} if kind == "h5" else {})
+    )
     columns = {name: name for name in ("id", "ra", "dec", "size")}
     found = galaxies_of_catalogue(tmp_path / f"t.{kind}", tmp_path, columns)
     np.testing.assert_allclose(found["ra"], [150, 352.5])

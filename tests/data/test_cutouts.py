@@ -1,5 +1,6 @@
 """Cutouts by position from a server on this machine: whole and once, whatever goes wrong on the way."""
 
+import io
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from PIL import Image
 from galaxalign.data.cache import Cache
 from galaxalign.data.cutouts import cutout_name, locate_cutouts
 from galaxalign.data.readers import read_image
-from galaxalign.data.service import read_cutout
+from galaxalign.data.service import Request, _check_fits, read_cutout
 from galaxalign.data.web import Passing, Refused, answer, first_words
 from galaxalign.errors import GalaxAlignError
 from tests.conftest import ROOT
@@ -95,6 +96,8 @@ def test_what_passes_is_asked_again(serve, tmp_path, steps, requests):
         ("reset", 3, "reset by peer|closed connection|Remote end"),
         ("small", 1, r"the shape \(3, 8, 8\), \(3, 16, 16\) was asked for"),
         ("void", 1, "no image at this position"),
+        ("other", 1, r"middle of the image lies at RA, Dec 1\.000000 \+2\.500300, 1\.000000 \+2\.500000 was asked for"),
+        ("coarse", 1, "the image has pixels of 0.2882 arcsec, 0.262 were asked for"),
         ("large", 1, "larger than"),
     ],
 )
@@ -263,7 +266,7 @@ def test_one_band_is_an_image_and_no_cube(serve, tmp_path):
         read_cutout(service.request(1.0, 2.0), replace(service, bands="grz"))
     assert fits.PrimaryHDU.fromstring(body).data.shape == (SIZE, SIZE)
     with pytest.raises(Passing):
-        read_cutout(service.request(1.0, 2.0).replace("127.0.0.1", "127.0.0.1:1/"), service)
+        read_cutout(Request(url=service.url.replace("127.0.0.1", "127.0.0.1:1/"), ra=1.0, dec=2.0), service)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +308,7 @@ def test_a_way_on_to_no_address_is_refused_and_other_mistakes_are_not_taken_for_
             pass
         server.shutdown()
     service = service_of(serve(), tmp_path)
-    with pytest.raises(ValueError, match="our own"), answer(service.request(1.0, 2.0), {}):
+    with pytest.raises(ValueError, match="our own"), answer(service.request(1.0, 2.0).url, {}):
         raise ValueError("our own")
 
 
@@ -318,6 +321,35 @@ def test_other_bands_than_asked_for_are_refused(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(cutout_server, "fits_cutout", lambda *args, **settings: fits_cutout(*args, **swapped(settings)))
     failures = fetch(tmp_path, service_of(serve(), tmp_path), galaxies=1)
     assert failures["reason"].tolist() == ["the image has the bands zrg, grz were asked for"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CRPIX1": 10.0, "CRPIX2": 6.5},
+        {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR"},
+        {"CTYPE1": "", "CTYPE2": ""},
+        {"CD1_1": 0.0},
+    ],
+)
+def test_a_pixel_or_two_aside_and_headers_that_tell_no_sky_are_accepted(serve, tmp_path, monkeypatch, changes):
+    def changed(*args, **settings):
+        with fits.open(io.BytesIO(fits_cutout(*args, **settings))) as units:
+            units[0].header.update(changes)
+            body = io.BytesIO()
+            units.writeto(body)
+        return body.getvalue()
+
+    monkeypatch.setattr(cutout_server, "fits_cutout", changed)
+    assert not len(fetch(tmp_path, service_of(serve(), tmp_path), galaxies=2))
+
+
+def test_real_cutouts_are_what_was_asked_for(real_data, tmp_path):
+    service = service_of(Mock(url=""), tmp_path)
+    for path in sorted((real_data / "fits/decals_grz").glob("*.fits")):
+        header = fits.getheader(path)
+        asked = replace(service, size=header["NAXIS1"], pixscale=3600 * header["CD2_2"], bands="grz")
+        _check_fits(path.read_bytes(), asked, Request(url="", ra=header["CRVAL1"], dec=header["CRVAL2"]))
 
 
 def swapped(settings):

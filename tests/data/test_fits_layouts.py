@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -264,6 +265,31 @@ def test_cards_are_read_as_astropy_reads_them():
     cards = read_cards(header.tostring().encode())
     assert cards == {key: header[key] for key in ("SIMPLE", "TEXT", "EMPTY", "WHOLE", "REAL", "YES")}
     assert read_cards(b"DOUBLE  =              1.25D+02".ljust(80))["DOUBLE"] == 125.0
+
+
+@pytest.mark.parametrize(
+    ("card", "value", "kind"),
+    [
+        ("BSCALE", "          1.0 E+01", np.float32),
+        ("BSCALE", "(1.0, 2.0)", np.float32),
+        ("BZERO", "1,5", np.int16),
+        ("BLANK", "0x7F", np.int16),
+        ("BSCALE", "'not closed", np.int16),
+    ],
+)
+def test_a_number_that_cannot_be_read_is_not_taken_for_none(tmp_path, card, value, kind):
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(np.ones((3, 8, 8), kind), fits.Header([*NORTH_UP.cards, ("XX", 1)])).writeto(path)
+    content = path.read_bytes()
+    place = content.index(b"XX      =")
+    path.write_bytes(content[:place] + f"{card:8}= {value}".ljust(80).encode() + content[place + 80 :])
+    for locator, words in (
+        (path, f"unit 0 has a {card} of {value.strip()}, no number"),
+        (f"{path}#cut=150,2,1", "a.fits"),
+    ):
+        with pytest.raises(BadImage, match=re.escape(words)) as bad:
+            read(locator)
+        assert bad.value.flag == "unreadable"
 
 
 def test_unsigned_integers_of_64_bits(tmp_path):

@@ -185,17 +185,43 @@ def flag_of(folder, pixels, quality=DEFAULTS, name="a.png"):
 def test_sky_alone_is_too_faint(tmp_path):
     for seed in range(20):
         pixels = np.clip(sky(seed=seed), 0, 255).astype(np.uint8)
-        assert find_source(pixels, 5)[0] < 5
+        assert find_source(pixels, 128, 5)[0] < 5
     assert flag_of(tmp_path, pixels) == "faint"
     assert flag_of(tmp_path, pixels, LENIENT) == ""
     assert flag_of(tmp_path, with_source(64, 64, 60)) == ""
+
+
+@pytest.mark.parametrize("side", [2, 3, 4, 7, 11, 16, 22, 31])
+def test_sky_of_few_pixels_is_too_faint(tmp_path, side):
+    """Enlarged to 128 pixels, neighbours look alike, and any of its pixels would stand out from them."""
+    skies = [np.clip(sky(side, seed), 0, 255).astype(np.uint8) for seed in range(40)]
+    assert np.mean([find_source(resize(pixels, 128), side, 5)[0] >= 5 for pixels in skies]) <= 0.05
+    assert flag_of(tmp_path, skies[0]) == "faint"
+    cube = write_cube(tmp_path / "a.fits", noise(3, side, side))
+    assert make_picture(str(cube), replace(RECIPE, size=128, quality=DEFAULTS), 0.2).flag == "faint"
+
+
+def test_one_pixel_is_no_source():
+    assert find_source(np.full((128, 128, 3), PIXELS[0, 0]), 1, 5) == (0, np.inf)
+
+
+@pytest.mark.parametrize("side", [8, 12, 20, 31])
+def test_a_galaxy_of_few_pixels(tmp_path, side):
+    middle = (side - 1) / 2
+    assert flag_of(tmp_path, with_source(middle, middle, 150, side, side / 12)) == ""
+    assert flag_of(tmp_path, with_source(side - 2, middle, 150, side, side / 12)) == "off_centre"
+
+
+def test_from_32_pixels_on_cells_are_those_of_the_picture():
+    pixels = np.random.default_rng(0).integers(0, 200, (140, 140, 3), np.uint8)
+    assert find_source(pixels, 32, 3) == find_source(pixels, 4000, 3) != find_source(pixels, 31, 3)
 
 
 def test_the_signal_is_light_over_noise():
     # One cell of 4 x 4 pixels of three colours stands 10 above a sky whose cells scatter by 4 / sqrt(48).
     pixels = np.clip(np.rint(sky(level=100)), 0, 255)
     pixels[64:68, 64:68] += 10
-    signal, distance = find_source(pixels.astype(np.uint8), 5)
+    signal, distance = find_source(pixels.astype(np.uint8), 128, 5)
     # At least one grey level is taken as noise.
     assert signal == pytest.approx(10, abs=2)
     assert distance == pytest.approx(np.hypot(0.5, 0.5) / 32)

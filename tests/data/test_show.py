@@ -99,6 +99,14 @@ def test_mistakes_are_named(tmp_path, capsys, overlay, output, words):
     assert words in said
 
 
+@pytest.mark.parametrize("place", ["a.jpg/sheet.png", "folder.png", "x" * 300 + ".png"])
+def test_a_sheet_that_cannot_be_written(tmp_path, capsys, place):
+    path = write_jpeg(tmp_path / "a.jpg", side=64)
+    (tmp_path / "folder.png").mkdir()
+    assert main(["show", str(path), "--output", str(tmp_path / place)]) == 1
+    assert f"error: --output is {tmp_path / place}, which cannot be written (" in capsys.readouterr().err
+
+
 def test_names_with_dollars_are_drawn_as_they_are(tmp_path):
     path = write_cube(tmp_path / "a$b_{$ {z}.fits", noise(3, 48, 48))
     assert main(["show", str(path), "--output", str(tmp_path / "sheet.png")]) == 0

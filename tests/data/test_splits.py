@@ -215,6 +215,15 @@ def test_what_is_published_to_be_trained_on_is_never_judged():
         split(labels, np.arange(50), ["train"] * 40 + ["test"] * 10)
 
 
+@pytest.mark.parametrize("given", ["test", "validation"])
+def test_a_published_split_of_one_part(given):
+    words = (
+        r"'class 0' has no galaxy for train: the split that the catalogue gives \(columns.split\) gives all its 9 gal"
+    )
+    with pytest.raises(GalaxAlignError, match=words):
+        split(np.zeros(9, int), np.arange(9), [given] * 9)
+
+
 def test_many_galaxies_at_one_position_are_no_many_pairs():
     ra = np.concatenate([np.zeros(20000), [0.001, 5.0]])
     tracemalloc.start()
@@ -248,7 +257,10 @@ def test_no_pair_stands_across_splits(seed, number, radius, published, rare):
     try:
         splits = split(labels, groups, given)
     except GalaxAlignError as error:
-        assert any(words in str(error) for words in ("too few to be in", "to test with", "no galaxy that can be used"))
+        assert any(
+            words in str(error)
+            for words in ("too few to be in", "to test with", "gives all its", "no galaxy that can be used")
+        )
         return
     assert ((splits == "") | (labels >= 0)).all()
     alpha, delta = np.radians(ra), np.radians(dec)

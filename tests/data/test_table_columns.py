@@ -4,10 +4,13 @@ import gzip
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.units import Unit
 
 from galaxalign.data.catalog import galaxies_of_catalogue
 from galaxalign.data.cells import degrees, texts
@@ -94,6 +97,38 @@ def test_columns_of_one_value_a_row_however_it_is_laid_out(tmp_path):
         table.read(["list"])
 
 
+def test_units_of_hdf5_are_those_of_their_table(tmp_path):
+    for name, unit in (("a", "rad"), ("b", "arcmin")):
+        table = QTable({"id": ["x", "y"], "ra": [1, 2] * Unit(unit)})
+        table.write(tmp_path / "t.h5", path=f"deep/{name}", serialize_meta=True, append=True)
+    found = open_table(tmp_path / "t.h5")
+    assert found.names == ("deep/a/id", "deep/a/ra", "deep/b/id", "deep/b/ra")
+    assert found.units == {"deep/a/ra": "rad", "deep/b/ra": "arcmin"}
+
+
+def test_what_astropy_says_of_columns_may_be_damaged(tmp_path):
+    pq.write_table(pa.table({"id": [1]}).replace_schema_metadata({"table_meta_yaml": "{"}), tmp_path / "t.parquet")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["t"], file["t.__table_column_meta__"] = np.array([(1,)], [("id", "i8")]), [b"{"]
+    for name in ("t.parquet", "t.h5"):
+        with pytest.raises(GalaxAlignError, match=rf"{name} cannot be read \(what astropy says of its columns is no"):
+            open_table(tmp_path / name)
+
+
+def test_one_value_a_row_of_hdf5_may_have_axes_of_length_1(tmp_path):
+    kind = h5py.enum_dtype({"spiral": 0, "merger": 1}, "i1")
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["id"], file["ra"] = [[1], [2]], np.array([1.5, 2.5]).reshape(2, 1, 1)
+        file["table"] = np.array(
+            [([1], ["a"], [1, 2]), ([0], ["b"], [3, 4])], [("k", kind, 1), ("l", "S1", 1), ("two", "i8", 2)]
+        )
+        file["pair"], file["number"] = [[1, 2], [3, 4]], 7
+    table = open_table(tmp_path / "t.h5")
+    assert set(table.names) == {"id", "ra", "k", "l"}
+    cells = table.read(["id", "ra", "k", "l"]).cells
+    assert cells.to_numpy().tolist() == [[1, 1.5, "merger", "a"], [2, 2.5, "spiral", "b"]]
+
+
 def test_numbers_that_hdf5_has_names_for(tmp_path):
     kind = h5py.enum_dtype({"spiral": 0, "elliptical": 1, "merger": 2}, "i1")
     with h5py.File(tmp_path / "t.h5", "w") as file:
@@ -125,14 +160,32 @@ def test_positions_of_another_system(tmp_path):
     found = [degrees(cells["place.ra"], "ra")[0], degrees(cells["place.dec"], "dec")[0]]
     assert found == pytest.approx([position.icrs.ra.deg[0], position.icrs.dec.deg[0]], abs=1e-9)
     assert abs(found[0] - 10) > 0.5
-    fields = '<COOSYS ID="old" system="eq_FK4"/><COOSYS ID="new" system="eq_FK5"/><TABLE>{}</TABLE>'
-    columns = (
-        '<FIELD name="ra" datatype="double" ref="old"/><FIELD name="raj" datatype="double" ref="new" arraysize="1"/>'
-    )
-    (tmp_path / "b.vot").write_text(HEAD.format(fields.format(columns + ROW)))
-    table = open_table(tmp_path / "b.vot")
-    assert table.read(["raj"]).cells["raj"].tolist() == [2.0]
-    with pytest.raises(GalaxAlignError, match="column 'ra' is of B1950, by its COOSYS: give positions of J2000"):
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ('system="eq_FK4"', "FK4 of B1950"),
+        ('system="FK4" equinox="B1950"', "FK4 of B1950"),
+        ('system="eq_FK4" equinox="B1975.0"', "FK4 of B1975.0"),
+        ('system="FK5" equinox="J1975"', "FK5 of J1975"),
+        ('system="eq_FK5" equinox="B1950.0"', "FK5 of B1950.0"),
+        ('system="eq_FK5"', None),
+        ('system="FK5" equinox="J2000.0"', None),
+        ('system="eq_FK5" equinox="2000"', None),
+        ('system="ICRS" equinox="J2015.5"', None),
+        ("", None),
+    ],
+)
+def test_a_votable_of_another_equinox(tmp_path, system, said):
+    columns = '<FIELD name="ra" datatype="double" ref="a"/><FIELD name="x" datatype="double" arraysize="1"/>'
+    (tmp_path / "a.vot").write_text(HEAD.format(f'<COOSYS ID="a" {system}/><TABLE>{columns}{ROW}</TABLE>'))
+    table = open_table(tmp_path / "a.vot")
+    assert table.read(["x"]).cells["x"].tolist() == [2.0]
+    if said is None:
+        assert table.read(["ra"]).cells["ra"].tolist() == [1.0]
+        return
+    with pytest.raises(GalaxAlignError, match=f"column 'ra' is in {said}, by its COOSYS: give positions of J2000"):
         table.read(["ra"])
 
 
