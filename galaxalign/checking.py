@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,26 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
     for name in sorted(used) if sources else ():
         data = dataset_settings(config, name)["data"]
         check_source(name, config["datasets"][name]["source"], colour_bands(data), data["fits"]["band_axis"])
-    for name in config["active"]["datasets"]:
-        _check_unlabelled(config, name)
     return config
+
+
+def check_judged(config: Settings) -> None:
+    """No active run learns from labels, or is judged by a probe, that an active data set does not have.
+
+    Its pictures may be made, and other models applied to it, all the same: only who asks for everything asks this.
+
+    Raises
+    ------
+    GalaxAlignError
+        One does; which, and the cure.
+    """
+    for dataset, run in product(config["active"]["datasets"], config["active"]["runs"]):
+        needs = sees_labels(config, run) or recipe_settings(config, run)["classifier"] == "probe"
+        if needs and not labelled(config, dataset):
+            raise GalaxAlignError(
+                f"'runs.{run}' learns from labels, which the active data set {dataset!r} (labels: none) does not have: "
+                "leave in active.runs those with labels_per_class: 0, such as living, or give the data set labels"
+            )
 
 
 def _check_plain(value: Any, where: str) -> None:
@@ -303,18 +321,6 @@ def _unseen(sheet: ClassSheet) -> Iterator[tuple[str, str]]:
     yield from (
         (entry.label, step.answer) for entry in sheet.classes for step in entry.votes if step.answer not in shown
     )
-
-
-def _check_unlabelled(config: Settings, dataset: str) -> None:
-    """No run learns from labels, or is judged by a probe, that the data set does not have."""
-    if labelled(config, dataset):
-        return
-    for run in [*config["active"]["runs"], *(member["name"] for member in swept_runs(config))]:
-        if sees_labels(config, run) or recipe_settings(config, run)["classifier"] == "probe":
-            raise GalaxAlignError(
-                f"'runs.{run}' learns from labels, which the active data set {dataset!r} (labels: none) does not have: "
-                "leave in active.runs those with labels_per_class: 0, such as living, or give the data set labels"
-            )
 
 
 def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:

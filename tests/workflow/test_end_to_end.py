@@ -138,6 +138,10 @@ def test_a_survey_without_labels_gets_a_model_of_its_own(made):
     everything = rules_to_run(made, "blank.yaml")
     assert {"look", "align_symbol", "figure_living_symbols", "figure_learning_curves"} <= everything
     assert not everything & {"metrics", "tables", "figure_confusion", "figure_labels"}
+    write_overlay(made / "judged.yaml", {"active": {"runs": ["living", "frozen"]}})
+    refused = snakemake(made, "-n", "--configfile", "small.yaml", "blank.yaml", "judged.yaml")
+    assert refused.returncode
+    assert "'runs.frozen' learns from labels, which the active data set 'blank' (labels: none)" in refused.stdout
     done = snakemake(made, "predictions", "--configfile", "small.yaml", "blank.yaml")
     assert done.returncode == 0, done.stdout[-3000:]
     assert json.loads((made / "results/blank/look.json").read_text())["pictures"] == 80

@@ -149,6 +149,10 @@ def judged_datasets():
 
 def figures_of_all(wildcards):
     """Every figure of every active data set; of one without labels those that need none."""
+    try:
+        check_judged(config)
+    except GalaxAlignError as error:
+        raise WorkflowError(str(error))
     names = ["galaxies", "rejects", "living_symbols", "learning_curves"]
     judged = [
         *("labels", "leaks", "confusion", "comparison", "embedding_map", "retrieval"),
