@@ -76,6 +76,14 @@ def test_sheets_of_the_project_are_right_and_survive_a_checkpoint(path):
     assert len(set(texts)) == len(texts)
 
 
+def assert_refused(read, path, said):
+    """One line names the file and says what is wrong with it."""
+    with pytest.raises(GalaxAlignError, match=said) as raised:
+        read(path)
+    assert path.name in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_only_galaxy_zoo_1_names_a_hand():
     assert [path.stem for path in SHEETS if read_sheet(path).handed] == ["gz1"]
 
@@ -114,10 +122,7 @@ def test_only_galaxy_zoo_1_names_a_hand():
     ],
 )
 def test_a_wrong_sheet_is_named_with_class_key_and_cure(write, old, new, said):
-    with pytest.raises(GalaxAlignError, match=said) as raised:
-        read_sheet(write(old, new))
-    assert "sheet.yaml" in str(raised.value)
-    assert "\n" not in str(raised.value)
+    assert_refused(read_sheet, write(old, new), said)
 
 
 def test_a_sheet_in_another_encoding_is_named(write):
@@ -214,9 +219,7 @@ def test_a_wrong_tree_is_named(tmp_path, old, new, said):
     text = TREE.read_text()
     assert old in text
     (tmp_path / "gz2.yaml").write_text(text.replace(old, new, 1))
-    with pytest.raises(GalaxAlignError, match=said) as raised:
-        read_tree(tmp_path / "gz2.yaml")
-    assert "gz2.yaml" in str(raised.value)
+    assert_refused(read_tree, tmp_path / "gz2.yaml", said)
 
 
 def test_a_tree_without_symbols_is_named(tmp_path):
