@@ -35,24 +35,23 @@ def sky_axes(header: dict[str, Value]) -> NDArray[np.float64]:
 
     By CDi_j, or else by CDELTi with PCi_j or CROTAi (Greisen & Calabretta 2002, A&A 395, 1061).  A header without a
     celestial pair of axes, without any of these, or whose numbers describe no plane, is taken as north up, east to the
-    left.
+    left: `UPRIGHT` itself is returned.
     """
     pair = celestial_axes(header)
     if pair is None or not any(_SCALE.fullmatch(key) for key in header):
         return UPRIGHT
-    columns = sorted(pair)
-    matrix = np.array([[_linear(header, row, column, pair) for column in columns] for row in pair])
-    return matrix if np.isfinite(matrix).all() and np.linalg.det(matrix) != 0 else UPRIGHT
+    matrix = np.array(_linear(header, pair)).reshape(2, 2)
+    return matrix if np.isfinite(matrix).all() and _determinant(matrix) != 0 else UPRIGHT
 
 
-def is_plain(header: dict[str, Value], height: int, width: int) -> bool:
-    """Whether north in the middle of an image is, but for `_TURN`, as `sky_axes` says.
+def is_plain(header: dict[str, Value], axes: NDArray[np.float64], height: int, width: int) -> bool:
+    """Whether north in the middle of an image is, but for `_TURN`, as its `sky_axes` say.
 
     It is not where another projection, another system, parameters of either, or the way there near a pole turn it.
     """
     pair = celestial_axes(header)
     # astropy would believe a matrix that describes no plane.
-    if pair is None or sky_axes(header) is UPRIGHT:
+    if pair is None or axes is UPRIGHT:
         return True
     longitude, latitude = pair
     kind, _, projection = str(header.get(f"CTYPE{longitude}", "")).strip().upper().partition("-")
@@ -64,13 +63,14 @@ def is_plain(header: dict[str, Value], height: int, width: int) -> bool:
     if any(isinstance(place, str) for place in places):
         return True
     pole, x, y = map(float, places)
-    way = math.hypot(*(sky_axes(header) @ ((width + 1) / 2 - x, (height + 1) / 2 - y)))
+    way = math.hypot(*(axes @ ((width + 1) / 2 - x, (height + 1) / 2 - y)))
     farthest = abs(pole) + way
     return farthest < 89 and way * math.tan(math.radians(farthest)) <= _TURN
 
 
-def _linear(header: dict[str, Value], row: int, column: int, pair: tuple[int, int]) -> float:
-    """Degrees along a world axis per pixel along an image axis."""
+def _linear(header: dict[str, Value], pair: tuple[int, int]) -> list[float]:
+    """Degrees along each world axis per pixel along each image axis, these in the order of the file."""
+    places = [(row, column) for row in pair for column in sorted(pair)]
 
     def number(keyword: str, default: float) -> float:
         value = header.get(keyword, default)
@@ -81,16 +81,19 @@ def _linear(header: dict[str, Value], row: int, column: int, pair: tuple[int, in
         now, before = f"PC{i}_{j}", f"PC{i:03d}{j:03d}"
         return before if before in header and now not in header else now
 
-    if any(f"CD{i}_{j}" in header for i in pair for j in pair):
-        return number(f"CD{row}_{column}", 0.0)
-    step = number(f"CDELT{row}", 1.0)
+    if any(f"CD{i}_{j}" in header for i, j in places):
+        return [number(f"CD{i}_{j}", 0.0) for i, j in places]
+    steps = {axis: number(f"CDELT{axis}", 1.0) for axis in pair}
     turn = math.radians(number(f"CROTA{pair[1]}", 0.0))
-    if turn and math.isfinite(turn) and not any(turn_of(i, j) in header for i in pair for j in pair):
-        if row == column:
-            return step * math.cos(turn)
-        other = number(f"CDELT{column}", 1.0)
-        return (-1 if row == pair[0] else 1) * other * math.sin(turn)
-    return step * number(turn_of(row, column), float(row == column))
+    if turn and math.isfinite(turn) and not any(turn_of(i, j) in header for i, j in places):
+        cosine, sine = math.cos(turn), {pair[0]: -math.sin(turn), pair[1]: math.sin(turn)}
+        return [steps[i] * cosine if i == j else steps[j] * sine[i] for i, j in places]
+    return [steps[i] * number(turn_of(i, j), float(i == j)) for i, j in places]
+
+
+def _determinant(axes: NDArray[np.float64]) -> float:
+    (east_x, east_y), (north_x, north_y) = axes.tolist()
+    return float(east_x * north_y - east_y * north_x)
 
 
 def orient(planes: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -107,7 +110,7 @@ def orient(planes: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np
     axes
         As `sky_axes` gives them.
     """
-    if np.linalg.det(axes) > 0:
+    if _determinant(axes) > 0:
         planes, axes = planes[:, :, ::-1], axes * np.array([-1.0, 1.0])
     # Direction of north, anticlockwise from up, in quarter turns.
     north_x, north_y = axes[1]

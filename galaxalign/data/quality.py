@@ -65,23 +65,22 @@ def measure_flux(flux: NDArray[np.float32]) -> Coverage:
     A band is saturated where its greatest value repeats, as beyond a detector's full well.
     """
     height, width = flux.shape[1:]
-    area = height * width
     with np.errstate(all="ignore"):
         known = flux != 0
         top, bottom = flux.max(axis=(1, 2)), flux.min(axis=(1, 2))
-        if not (known.all() and np.isfinite(top).all() and np.isfinite(bottom).all()):
+        whole = bool(known.all() and np.isfinite(top).all() and np.isfinite(bottom).all())
+        if not whole:
             known &= np.isfinite(flux)
             top, bottom = (
                 limit(flux, axis=(1, 2), where=known, initial=start)
                 for limit, start in ((np.max, -np.inf), (np.min, np.inf))
             )
-    counts = [np.count_nonzero(plane) for plane in known]
     middle = flux[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
     at_top = [np.count_nonzero(plane == limit) for plane, limit in zip(middle, top, strict=True)]
     flat = np.flatnonzero((top == bottom) & (top != 0))
     return Coverage(
-        blank=1 - min(counts) / area,
-        edge=0.0 if min(counts) == area else _beyond_edge(known.all(axis=0)),
+        blank=0.0 if whole else 1 - min(np.count_nonzero(plane) for plane in known) / (height * width),
+        edge=0.0 if whole else _beyond_edge(known.all(axis=0)),
         saturated=max((count if count > 1 else 0) for count in at_top) / middle[0].size,
         constant=float(top[flat[0]]) if flat.size else None,
     )

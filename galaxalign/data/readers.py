@@ -135,14 +135,14 @@ def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequenc
 def _axes(planes: Planes) -> NDArray[np.float64]:
     """Which way the sky lies in the middle of an image."""
     height, width = planes.values.shape[1:]
-    if not is_plain(planes.header, height, width):
-        # As with tiles.
-        from galaxalign.data.directions import local_axes
+    axes = sky_axes(planes.header)
+    if is_plain(planes.header, axes, height, width):
+        return axes
+    # As with tiles.
+    from galaxalign.data.directions import local_axes
 
-        axes = local_axes(planes.raw, height, width)
-        if axes is not None:
-            return axes
-    return sky_axes(planes.header)
+    there = local_axes(planes.raw, height, width)
+    return axes if there is None else there
 
 
 def _read_band(source: str, band: str, layout: Layout) -> Planes:

@@ -101,13 +101,13 @@ def legacy_survey_rgb(planes: NDArray[np.float32], *, m: float, Q: float) -> NDA
 
     With P_c the scaled flux of plane c, I = mean_c max(0, P_c + m) and
     C_c = (P_c + m) asinh(Q I) / (sqrt(Q) I), clipped to [0, 1]; I = 0 is taken as 1e-6.
-    The viewer's own planes are 2.2 z, 3.4 r and 6.0 g, with m = 0.03 and Q = 20.
+    The viewer's own planes are 2.2 z, 3.4 r and 6.0 g, with m = 0.03 and Q = 20.  The planes become the colours.
     """
-    raised = planes + np.float32(m)
-    intensity = _mean([np.maximum(plane, 0) for plane in raised])
+    planes += np.float32(m)
+    intensity = _mean([np.maximum(plane, 0) for plane in planes])
     intensity[intensity == 0] = 1e-6
-    raised *= _asinh(np.float32(Q) * intensity) / (np.float32(math.sqrt(Q)) * intensity)
-    return _clipped(raised)
+    planes *= _asinh(np.float32(Q) * intensity) / (np.float32(math.sqrt(Q)) * intensity)
+    return _clipped(planes)
 
 
 def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum: float) -> NDArray[np.float32]:
@@ -115,21 +115,25 @@ def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum
 
     Lupton et al. 2004 (PASP 116, 133): with P_c the planes less the minimum and I their mean,
     C_c = P_c F(I) / I, F(I) = 0.1 asinh(Q I / stretch) / asinh(0.1 Q); no colour where I is not positive.
-    Where the largest C_c exceeds 1 all three are divided by it, which keeps the hue; negative ones are 0.
+    Where the largest C_c exceeds 1 all three are divided by it, which keeps the hue; negative ones are 0.  The planes
+    become the colours.
     """
-    raised = planes - np.float32(minimum) if minimum else planes
-    intensity = _mean(raised)
+    if minimum:
+        planes -= np.float32(minimum)
+    intensity = _mean(planes)
     # Where there is no light: so little that its asinh, and with it the colour, is exactly 0.
     np.maximum(intensity, np.finfo(np.float32).tiny, out=intensity)
     factor = _asinh(np.float32(Q / stretch) * intensity)
     factor *= np.float32(0.1 / math.asinh(0.1 * Q))
     factor /= intensity
-    above = raised * factor
+    planes *= factor
     # Processors take the greater of two planes many at a time, of a plane and a number one by one; so do they divide.
-    np.maximum(above, np.zeros_like(intensity), out=above)
-    brightest = np.maximum(np.maximum(above[0], above[1]), above[2])
-    above *= 1 / np.maximum(brightest, np.ones_like(intensity))
-    return above
+    np.maximum(planes, np.zeros_like(intensity), out=planes)
+    brightest = np.maximum(planes[0], planes[1])
+    np.maximum(brightest, planes[2], out=brightest)
+    np.maximum(brightest, np.ones_like(intensity), out=brightest)
+    planes *= np.divide(1, brightest, out=brightest)
+    return planes
 
 
 def asinh_rgb(planes: NDArray[np.float32], limits: NDArray[np.float32], softening: float) -> NDArray[np.float32]:
@@ -203,7 +207,8 @@ def to_rgb(flux: NDArray[np.float32], bands: Sequence[str], stretch: Stretch) ->
             colour = asinh_rgb(planes, limits, stretch.numbers["softening"])
         colour *= 255
         # Extreme flux overflows: it is not a number, and becomes black.
-        _fill(colour, np.zeros(3, np.float32))
+        if math.isnan(colour.max()):
+            colour[np.isnan(colour)] = 0
         return colour.astype(np.uint8).transpose(1, 2, 0)
 
 
