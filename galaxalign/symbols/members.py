@@ -18,7 +18,8 @@ _SHAPE = [field.name for field in fields(Geometry)]
 _LOOK = [field.name for field in fields(Appearance) if field.name not in ("old", "young")]
 _ANGLES = ("angle", "phase", "tail_angle", "pitch")
 
-# Some of the galaxies: their numbers, or all as slice(None), which spares the copies that picking out needs.
+# Some of the galaxies: their numbers, or a slice where they follow one another, which spares the copies that picking
+# out needs.
 Rows = list[int] | slice
 
 
@@ -55,7 +56,10 @@ class Parameters:
     def having(self, *names: str) -> Rows:
         """The galaxies for which one of these numbers is above zero."""
         shown = (self.known[[self.columns[name] for name in names]] > 0).any(0)
-        return slice(None) if shown.all() else np.flatnonzero(shown).tolist()
+        rows: list[int] = np.flatnonzero(shown).tolist()
+        if len(rows) == len(self):
+            return slice(None)
+        return slice(rows[0], rows[-1] + 1) if rows and rows[-1] - rows[0] + 1 == len(rows) else rows
 
     def of(self, rows: Rows) -> "Parameters":
         """Those of some of the galaxies."""

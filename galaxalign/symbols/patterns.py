@@ -68,7 +68,10 @@ def draw_patterns(geometries: Sequence[Geometry], generator: torch.Generator) ->
 
 def sampled(pattern: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """A pattern (N, C, P, P) at places (N, H, W) in outer radii: (N, C, H, W)."""
-    places = torch.stack([x, y], dim=-1).mul_(1 / REACH)
+    # Stacking them takes four times as long.
+    places = x.new_empty((*x.shape, 2))
+    torch.mul(x, 1 / REACH, out=places[..., 0])
+    torch.mul(y, 1 / REACH, out=places[..., 1])
     return functional.grid_sample(pattern, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
