@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
+# Status that shells give what Ctrl-C ends.
+INTERRUPTED = 130
 
 
 @contextmanager
@@ -40,6 +42,10 @@ def log_to(path: str) -> Iterator[None]:
         logger.info("the job failed", exc_info=True)
         sys.stderr.write(f"\nerror: {error}\n\n")
         sys.exit(1)
+    except KeyboardInterrupt:
+        logger.info("the job was interrupted", exc_info=True)
+        sys.stderr.write("\nstopped: run again to go on\n\n")
+        sys.exit(INTERRUPTED)
     except Exception as error:
         logger.info("the job failed", exc_info=True)
         said = f"{type(error).__name__}: {error} (the traceback is in {path})"

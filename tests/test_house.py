@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -56,6 +57,19 @@ def test_other_errors_name_the_log(tmp_path, capsys):
     said = capsys.readouterr().err
     assert str(log) in said
     assert "Traceback" not in said
+
+
+def test_an_interrupted_job_says_so_in_a_sentence(tmp_path):
+    log = tmp_path / "job.log"
+    words = "import time; from galaxalign.logs import log_to\nwith log_to({!r}):\n print(flush=True); time.sleep(60)"
+    job = subprocess.Popen(
+        [sys.executable, "-c", words.format(str(log))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    job.stdout.readline()
+    job.send_signal(signal.SIGINT)
+    _, said = job.communicate(timeout=30)
+    assert (said.strip(), job.returncode) == ("stopped: run again to go on", 130)
+    assert "KeyboardInterrupt" in log.read_text()
 
 
 def test_progress_yields_everything_and_writes_plain_lines(caplog, monkeypatch):
