@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.material import Material, make_material, recipe, source_of
 from benchmarks.measuring import Measured, options, write
 from galaxalign.align.backbones import build_backbone
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import TriModalModel
-from galaxalign.align.stages import read_inputs
 from galaxalign.align.training import train_stage
 
 WAITING = "<= 0.05"

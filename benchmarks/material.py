@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.measuring import ROOT
+from galaxalign.align.inputs import Source
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import Source
 from galaxalign.data.store import read_store
 from galaxalign.settings import merge, recipe_settings
 from galaxalign.symbols.sheet import ClassSheet, read_sheet

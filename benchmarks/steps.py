@@ -18,10 +18,10 @@ from benchmarks.measuring import Measured, alternately, options, ratios, write
 from benchmarks.published import published_steps
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.history import History
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.material import Material as Learned
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import read_inputs
 from galaxalign.align.training import StageTrainer
 from galaxalign.memory import keep_freed_memory
 

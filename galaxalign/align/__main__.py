@@ -40,8 +40,9 @@ def train(folder: Path, run: str, settings: Settings, overlays: list[Path]) -> N
     import torch
 
     from galaxalign.align.distributed import processes
+    from galaxalign.align.inputs import Source
     from galaxalign.align.recipe import Recipe
-    from galaxalign.align.stages import Source, align_shared, align_symbol, is_made
+    from galaxalign.align.stages import align_shared, align_symbol, is_made
 
     source = Source(
         images=images,

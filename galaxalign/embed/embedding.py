@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
 from galaxalign.align.classification import texts_of, tree_prompts
 from galaxalign.align.inference import BATCH, embed_images, embed_symbols, embed_texts, in_batches
-from galaxalign.align.stages import used_rows
+from galaxalign.align.inputs import used_rows
 from galaxalign.blocks import blocks
 from galaxalign.data.columns import write_columns
 from galaxalign.data.store import Store, read_store

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from galaxalign.align.inputs import Source
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import Source, align_shared, align_symbol
+from galaxalign.align.stages import align_shared, align_symbol
 from galaxalign.settings import merge, recipe_settings
 from tests.conftest import ROOT
 

@@ -9,8 +9,8 @@ from galaxalign.align.calibration import fit_temperature
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
 from galaxalign.align.inference import embed_all
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import Head
-from galaxalign.align.stages import read_inputs
 from galaxalign.align.validation import galaxy_batches
 from galaxalign.embed.embedding import embed_galaxies, galaxy_embeddings
 from tests.align.small import recipe, source, train

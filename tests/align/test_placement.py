@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.inference import embed_all, embed_texts, in_batches
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.placement import place_texts
-from galaxalign.align.stages import read_inputs
 from tests.align.small import recipe, source, train, train_shared
 from tests.align.voted import write_voted
 

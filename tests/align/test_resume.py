@@ -14,8 +14,8 @@ import torch
 
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.history import History
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import TriModalModel
-from galaxalign.align.stages import read_inputs
 from galaxalign.align.state import StateFile
 from galaxalign.align.training import StageTrainer
 from galaxalign.errors import GalaxAlignError

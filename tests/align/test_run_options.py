@@ -18,8 +18,9 @@ from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
 from galaxalign.align.fitting import fit_head, fitted_head
 from galaxalign.align.inference import embed_all
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import is_made, read_inputs
+from galaxalign.align.stages import is_made
 from galaxalign.align.validation import galaxy_batches
 from galaxalign.errors import GalaxAlignError
 from galaxalign.settings import first_stage

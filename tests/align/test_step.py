@@ -13,10 +13,10 @@ from galaxalign.align.augmentation import augment
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.batches import RENDERED, Batch
 from galaxalign.align.inference import embed_symbols
+from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import Head, TriModalModel
 from galaxalign.align.optimizer import choose_trained
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import read_inputs
 from galaxalign.align.step import Step
 from galaxalign.align.training import set_training_mode
 from tests.align.small import recipe, source

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.align.stages import read_inputs, used_rows
+from galaxalign.align.inputs import read_inputs, used_rows
 from galaxalign.data.store import read_store
 from galaxalign.embed.embedding import embed_dataset, embed_galaxies
 from galaxalign.errors import GalaxAlignError

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galaxalign.align.inputs import Source
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import Source, align_symbol
+from galaxalign.align.stages import align_symbol
 from galaxalign.logs import log_to
 
 if TYPE_CHECKING:
