@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from galaxalign.data import catalog
+from galaxalign.data.catalog import galaxies_of_catalogue
 from galaxalign.data.cutouts import locate_cutouts
 from galaxalign.data.files import check_files
 from galaxalign.data.marks import Marks
+from galaxalign.data.published import galaxies_of_galaxy10, galaxies_of_galaxymnist
 from galaxalign.data.service import SUFFIXES
 from galaxalign.data.sources import CUTOUTS
 from galaxalign.data.tiles import assign_tiles, fields_of_view
@@ -62,16 +63,16 @@ def _read(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet, 
             folder = inputs[1].with_name(CUTOUTS)
             return _located(galaxies, locate_cutouts(galaxies, inputs[1], folder, SUFFIXES[settings["format"]]))
         case "catalogue":
-            return catalog.galaxies_of_catalogue(
+            return galaxies_of_catalogue(
                 inputs[0], Path(settings["root"]), settings["columns"], kind=settings.get("votes"), tree=sheet.tree
             )
         case "simulated":
             columns = SIMULATED | ({"label": "label"} if settings["labelled"] else {})
-            return catalog.galaxies_of_catalogue(inputs[0], inputs[0].parent, columns)
+            return galaxies_of_catalogue(inputs[0], inputs[0].parent, columns)
         case "galaxy10":
-            return catalog.galaxies_of_galaxy10(inputs[0])
+            return galaxies_of_galaxy10(inputs[0])
         case "galaxymnist":
-            return catalog.galaxies_of_galaxymnist(inputs[0], inputs[1])
+            return galaxies_of_galaxymnist(inputs[0], inputs[1])
         case _:
             known = ["simulated", "catalogue", "tiles", "legacy_survey", "galaxy10", "galaxymnist"]
             raise GalaxAlignError(f"source {kind!r} is of no known kind: {nearest(kind, known)}")
@@ -79,7 +80,7 @@ def _read(source: Mapping[str, Any], inputs: Sequence[Path], sheet: ClassSheet, 
 
 def _positioned(path: Path, settings: Mapping[str, Any], sheet: ClassSheet) -> pd.DataFrame:
     """Galaxies of a catalogue that tells where they are, not which files they have."""
-    return catalog.galaxies_of_catalogue(path, Path(), settings["columns"], kind=settings.get("votes"), tree=sheet.tree)
+    return galaxies_of_catalogue(path, Path(), settings["columns"], kind=settings.get("votes"), tree=sheet.tree)
 
 
 def _located(galaxies: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:

@@ -274,7 +274,7 @@ def test_a_table_beyond_the_memory_is_not_taken_for_a_damaged_one(tmp_path, monk
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr("galaxalign.data.tables._fits_column", full)
+    monkeypatch.setattr("galaxalign.data.fits_tables._fits_column", full)
     with pytest.raises(GalaxAlignError, match=r"t\.fits takes more memory than there is: save it as \.parquet"):
         table.read(["objid"])
 

@@ -1,0 +1,74 @@
+"""Tables of FITS files."""
+
+import gzip
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+
+from galaxalign.data.table import Table, native
+
+
+def open_fits(path: Path) -> Table:
+    """The table of the first extension that has one; raises what `guarded` knows where the file is damaged."""
+    if path.suffix.lower() == ".gz":
+        # astropy stops before the checksum at the end, and what is damaged may pass for other numbers.
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass
+    with fits.open(path) as units:
+        for place, unit in enumerate(units):
+            if not hasattr(unit, "fileinfo"):
+                # Behind a unit that it cannot make out astropy finds the same one again and again.
+                raise ValueError(f"unit {place} is damaged")
+            if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
+                named = _named_fields(unit)
+                units = {column.name: column.unit for column in named if column.unit}
+                return Table(path, tuple(column.name for column in named), partial(_read_fits, path, place), units)
+    raise ValueError("it has no extension with a table")
+
+
+def _read_fits(path: Path, place: int, wanted: Sequence[str]) -> pd.DataFrame:
+    with fits.open(path, memmap=True) as units:
+        unit = units[place]
+        _named_fields(unit)
+        return pd.DataFrame({name: _fits_column(unit, name) for name in wanted})
+
+
+def _named_fields(unit: Any) -> Any:
+    """The columns of a FITS table; one without a name, which FITS allows, is called by its place, from 0."""
+    nameless = [place for place, column in enumerate(unit.columns) if not column.name]
+    if nameless and any("P" in column.format or "Q" in column.format for column in unit.columns):
+        # astropy would read cells of varying length from other places then.
+        raise ValueError(f"column {nameless[0] + 1} has no name: give it one (TTYPE{nameless[0] + 1})")
+    for place in nameless:
+        unit.columns[place].name = f"Unnamed: {place}"
+    return unit.columns
+
+
+def _fits_column(unit: Any, name: str) -> Any:
+    """A column in the machine's byte order; integers that mean nothing (TNULL) are empty."""
+    values, stored = np.array(unit.data[name]), unit.data.view(np.ndarray)[name]
+    if values.dtype.kind == "O" and unit.columns[name].format.lstrip("01")[1:2] == "A":
+        values = np.array(["".join(letters) for letters in values], object)
+    if values.dtype.kind == "O" and values.size and isinstance(values[0], np.ndarray):
+        raise ValueError(f"column {name!r} has lists of values, one a row is expected")
+    if values.ndim > 1:
+        if math.prod(values.shape[1:]) != 1:
+            sides = " x ".join(map(str, values.shape[1:]))
+            raise ValueError(f"column {name!r} has {sides} values a row, one is expected")
+        values, stored = values.reshape(-1), stored.reshape(-1)
+    cells = native(values)
+    null = unit.columns[name].null
+    if null is None or stored.dtype.kind not in "iu":
+        return cells
+    # TNULL is of the values as they are stored, before TSCAL and TZERO (FITS standard 4.0, section 7.3.2).
+    empty = stored == int(null)
+    if cells.dtype.kind not in "iu":
+        return np.where(empty, np.nan, cells)
+    return pd.array(np.ma.array(cells, mask=empty).tolist(), dtype="UInt64" if cells.dtype.kind == "u" else "Int64")
