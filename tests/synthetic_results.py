@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxalign.data.fits import PLAIN
+from galaxalign.data.fits_layout import PLAIN
 
 LABELS = ["Round", "Cigar", "Edge-on", "Spiral"]
 NAMES = ["Round Smooth", "Cigar Shaped Smooth", "Edge-on with Bulge", "Unbarred Tight Spiral"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from galaxalign.checking import check
 from galaxalign.data.crop import crop_centre
-from galaxalign.data.fits import Layout
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import MEANINGS, BadImage
 from galaxalign.data.pictures import ImageRecipe, Picture, make_picture
 from galaxalign.data.readers import Flux, read_image

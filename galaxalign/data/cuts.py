@@ -9,7 +9,7 @@ from astropy.wcs import WCS, Sip
 from numpy.typing import NDArray
 
 from galaxalign.data.bands import band_names, check_name, find_planes
-from galaxalign.data.fits import PLAIN, Layout
+from galaxalign.data.fits_layout import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Numbers, sides, starts
 from galaxalign.data.locators import CUT

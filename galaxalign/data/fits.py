@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxalign.data.bands import band_names
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import celestial_axes
 from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, check_table, open_units
@@ -19,62 +20,6 @@ from galaxalign.data.units import BLOCK, MAX_VALUES, Unit, Value, check_table, o
 TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Tiles of a compressed image: a row of the image each, as a rule; each costs time, however little it holds.
 MAX_TILES = 2**17
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How FITS files are laid out: the section ``data.fits`` of the configuration.
-
-    Attributes
-    ----------
-    image
-        ``first``: the first image of the file; ``bands``: an extension for each band, whose EXTNAME or FILTER names
-        it; else the number (0 is the primary unit) or the EXTNAME of the one that holds the image.
-    band_axis
-        FITS number of a cube's axis of bands, the 1 of NAXIS1 being the fastest; 0: as the header tells.
-    mask
-        Number or EXTNAME of a unit of integers that mark pixels, or ``none``.
-    mask_bits
-        Bits of the mask that mark a pixel without data, 0 the lowest; empty: any bit does.
-    inverse_variance
-        Number or EXTNAME of a unit whose zeros mark pixels without data, or ``none``.
-    """
-
-    image: str | int
-    band_axis: int
-    mask: str | int
-    mask_bits: tuple[int, ...]
-    inverse_variance: str | int
-
-    @property
-    def masks(self) -> list[str | int]:
-        """Numbers or EXTNAMEs of the units that mark pixels without data."""
-        return [key for key in (self.mask, self.inverse_variance) if key != "none"]
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> "Layout":
-        """Read the layout of ``data.fits``, which is also `to_dict`'s."""
-        axis = settings["band_axis"]
-        return cls(
-            image=settings["image"],
-            band_axis=0 if axis == "header" else int(axis),
-            mask=settings["mask"]["extension"],
-            mask_bits=tuple(int(bit) for bit in settings["mask"]["bits"]),
-            inverse_variance=settings["inverse_variance"],
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain maps and numbers, for JSON."""
-        return {
-            "image": self.image,
-            "band_axis": self.band_axis or "header",
-            "mask": {"extension": self.mask, "bits": list(self.mask_bits)},
-            "inverse_variance": self.inverse_variance,
-        }
-
-
-# The first image of the file, all of it.
-PLAIN = Layout(image="first", band_axis=0, mask="none", mask_bits=(), inverse_variance="none")
 
 
 @dataclass(frozen=True, kw_only=True)

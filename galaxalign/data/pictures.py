@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxalign.data.fits import Layout
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.quality import Quality, judge, measure_flux, measure_picture
 from galaxalign.data.readers import Flux, read_image

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from galaxalign.data.bands import check_name, find_planes
 from galaxalign.data.crop import crop_centre
-from galaxalign.data.fits import PLAIN, Layout, Planes, read_fits
+from galaxalign.data.fits import Planes, read_fits
+from galaxalign.data.fits_layout import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.locators import CUT, HDF5, split_locator
 from galaxalign.data.opening import readable

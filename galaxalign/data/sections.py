@@ -14,7 +14,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from galaxalign.data.bands import band_names
-from galaxalign.data.fits import TYPES, Layout, is_blank, is_named, not_found, scaled, scaling_of
+from galaxalign.data.fits import TYPES, is_blank, is_named, not_found, scaled, scaling_of
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, sky_header
 from galaxalign.data.opening import readable

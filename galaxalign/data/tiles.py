@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from galaxalign.data.cuts import Cut
-from galaxalign.data.fits import Layout
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, Numbers, pixel_sides, sides, starts, unit_vectors
 from galaxalign.data.patterns import find_tiles

@@ -30,7 +30,7 @@ import reproject  # noqa: F401  imported before the work is shared, as it takes 
 from astropy.io import fits
 from PIL import Image
 
-from galaxalign.data.fits import Layout
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import MEANINGS
 from galaxalign.data.pictures import ImageRecipe, Picture, make_picture
 from galaxalign.data.quality import Quality

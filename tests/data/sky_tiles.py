@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from galaxalign.data.cuts import read_cut
-from galaxalign.data.fits import PLAIN
+from galaxalign.data.fits_layout import PLAIN
 from galaxalign.data.tiles import assign_tiles, write_tile_index
 from tests.data.synthetic_images import noise
 

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
-from galaxalign.data.fits import PLAIN
+from galaxalign.data.fits_layout import PLAIN
 from galaxalign.data.pictures import ImageRecipe
 from galaxalign.data.quality import Quality
 from galaxalign.data.rgb import Stretch

@@ -10,7 +10,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galaxalign.data.fits import PLAIN, read_fits
+from galaxalign.data.fits import read_fits
+from galaxalign.data.fits_layout import PLAIN
 from galaxalign.data.flags import BadImage
 from galaxalign.data.orientation import UPRIGHT, sky_axes
 from galaxalign.data.readers import read_image

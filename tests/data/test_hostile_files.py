@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from galaxalign.data.fits import PLAIN, read_fits
+from galaxalign.data.fits import read_fits
+from galaxalign.data.fits_layout import PLAIN
 from galaxalign.data.flags import BadImage
 from galaxalign.data.pictures import make_picture
 from tests.data.fuzz_readers import check, read_damaged, tiles, whole_files

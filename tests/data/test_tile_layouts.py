@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from galaxalign.data.cuts import Cut
-from galaxalign.data.fits import PLAIN
+from galaxalign.data.fits_layout import PLAIN
 from galaxalign.data.flags import BadImage
 from galaxalign.data.readers import read_image
 from galaxalign.data.sources import check_source

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galaxalign.data.fits import Layout
+from galaxalign.data.fits_layout import Layout
 from galaxalign.data.tiles import write_tile_index
 from galaxalign.logs import log_to
 
