@@ -22,6 +22,11 @@ def check_recipe(recipe: Settings, where: str) -> None:
             raise GalaxAlignError(
                 f"'{where}.stages.{name}.weights' are all 0: nothing would be trained; raise one or set epochs to 0"
             )
+    if recipe["interpolate"] != [1.0] and epochs and recipe["classifier"] == "probe":
+        raise GalaxAlignError(
+            f"'{where}.interpolate' is {recipe['interpolate']}, but a probe judges nothing before a run is trained: "
+            "set it to [1.0], or choose another classifier"
+        )
     if recipe["patience"] and epochs and recipe["classifier"] == "probe":
         raise GalaxAlignError(
             f"'{where}.patience' is {recipe['patience']}, but a probe judges nothing while a run trains: set it to 0, "
@@ -37,6 +42,13 @@ def check_recipe(recipe: Settings, where: str) -> None:
             f"'{where}.accumulate' is {recipe['accumulate']}, but norm_layers are trained by the statistics of whole "
             "batches: set accumulate to 1, or norm_layers to frozen"
         )
+    first = stages["shared"]
+    apart = recipe["backbone"]["symbol_scale"] != 1 and first["epochs"]
+    if recipe["norm_layers"] == "trained" and apart and _weights_symbols(first):
+        raise GalaxAlignError(
+            f"'{where}.norm_layers' are trained, but galaxies and symbols of other sizes pass the one tower of stage "
+            "shared apart, and statistics of both mix: set backbone.symbol_scale to 1.0, or norm_layers to frozen"
+        )
     source = recipe["backbone"]["pretrained"]
     if ("/" in source or Path(source).suffix) and not Path(source).is_file():
         raise GalaxAlignError(f"'{where}.backbone.pretrained' is {source!r}: there is no such file; correct the path")
@@ -49,7 +61,7 @@ def _check_classifier(recipe: Settings, where: str) -> None:
         name: max(stage["weights"][name] for stage in stages.values() if stage["epochs"] or not epochs)
         for name in stages["shared"]["weights"]
     }
-    classifier, started = recipe["classifier"], recipe["start"] != "none"
+    classifier = recipe["classifier"]
     texts, symbols = ["image_text"], ["symbol_text", "image_symbol"]
     needs = {"text": [texts], "symbol": [symbols], "fused": [texts, symbols]}
     for names in needs.get(classifier, []) if epochs else []:
@@ -58,12 +70,14 @@ def _check_classifier(recipe: Settings, where: str) -> None:
                 f"'{where}.classifier' is {classifier}, but no stage trains it: give one of stages.*.weights."
                 f"{'|'.join(names)} a value above 0, or choose head or probe"
             )
-    backbone = recipe["backbone"]
-    apart = backbone["pretrained"] in ("embedded", "none") or backbone["name"].startswith("timm/")
-    if not epochs and not started and apart and classifier in ("text", "fused", "head"):
+    first, last = stages["shared"], stages["symbol"]
+    moved = last["epochs"] and _weights_images(last) and "image" not in last["lock"]
+    left = first["epochs"] and first["weights"]["classifier"] and not last["weights"]["classifier"]
+    if classifier == "head" and moved and left:
         raise GalaxAlignError(
-            f"'{where}.classifier' is {classifier}, but nothing is trained, and the towers of {backbone['name']} share "
-            "no space before: train, take an open_clip model, or choose symbol or probe"
+            f"'{where}.classifier' is head, which stage shared trains and stage symbol leaves behind as it trains the "
+            "image tower: give stages.symbol.weights.classifier a value above 0, or that of stage shared 0, so that a "
+            "head is fitted in the end"
         )
     aligned = weights["image_text"] and (weights["symbol_text"] or weights["image_symbol"])
     fitted = classifier == "head" and not (epochs and weights["classifier"])
@@ -93,6 +107,7 @@ def check_start(config: Settings, run: str) -> None:
         if recipe_settings(config, start)["backbone"] != recipe_settings(config, passed[-1])["backbone"]:
             raise GalaxAlignError(f"'{key}' is {start!r}, which has another backbone: give both runs the same")
         passed.append(start)
+    _check_alike(config, passed)
     labels = recipe_settings(config, run)["labels_per_class"]
     for start in passed[1:]:
         if labels != "all" and sees_labels(config, start):
@@ -100,3 +115,30 @@ def check_start(config: Settings, run: str) -> None:
                 f"'runs.{run}' has labels_per_class: {labels}, but starts from {start!r}, which is trained with labels "
                 "of its own: give that one labels_per_class: 0, or this one all"
             )
+
+
+def _check_alike(config: Settings, passed: list[str]) -> None:
+    """Images and texts lie in one space where a run that trains nothing classifies by texts."""
+    recipe = recipe_settings(config, passed[0])
+    backbone, classifier = recipe["backbone"], recipe["classifier"]
+    apart = backbone["pretrained"] in ("embedded", "none") or backbone["name"].startswith("timm/")
+    if not apart or epochs_of(recipe) or classifier not in ("text", "fused", "head"):
+        return
+    stages = (stage for run in passed for stage in recipe_settings(config, run)["stages"].values())
+    if not any(stage["epochs"] and _weights_texts(stage) for stage in stages):
+        raise GalaxAlignError(
+            f"'runs.{passed[0]}.classifier' is {classifier}, but nothing is trained, and the towers of "
+            f"{backbone['name']} share no space before: train, take an open_clip model, or choose symbol or probe"
+        )
+
+
+def _weights_texts(stage: Settings) -> bool:
+    return bool(stage["weights"]["image_text"] or stage["weights"]["symbol_text"])
+
+
+def _weights_symbols(stage: Settings) -> bool:
+    return bool(stage["weights"]["symbol_text"] or stage["weights"]["image_symbol"])
+
+
+def _weights_images(stage: Settings) -> bool:
+    return bool(stage["weights"]["image_text"] or stage["weights"]["image_symbol"])

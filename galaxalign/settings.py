@@ -112,9 +112,9 @@ def unlabelled_runs(config: Settings) -> list[Settings]:
 
 
 def sees_labels(config: Settings, run: str) -> bool:
-    """Whether the training of a run itself uses labels."""
+    """Whether the training of a run itself, or the fit of its head, uses labels."""
     recipe = recipe_settings(config, run)
-    return recipe["labels_per_class"] != 0 and epochs_of(recipe) > 0
+    return recipe["labels_per_class"] != 0 and (epochs_of(recipe) > 0 or recipe["classifier"] == "head")
 
 
 def epochs_of(recipe: Settings) -> int:

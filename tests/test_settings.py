@@ -14,6 +14,7 @@ from galaxalign.settings import (
     merge,
     read_config,
     recipe_settings,
+    sees_labels,
     swept_runs,
     unlabelled_runs,
 )
@@ -75,6 +76,7 @@ TILES = {
 
 
 WRONG_WAY = {"times": 2, "smallest": 300, "largest": 20}
+UNTRAINED = {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}
 TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
 
 
@@ -143,16 +145,32 @@ TEXTLESS = {"weights": {"image_text": 0, "symbol_text": 0, "image_symbol": 1.0}}
         ),
         (
             "runs/bad",
-            {"classifier": "text", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}},
+            {"classifier": "text", "stages": UNTRAINED},
             "nothing is trained, and the towers of lite0-minilm share no space before",
         ),
         (
             "runs/bad",
-            {"classifier": "head", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}},
+            {"classifier": "head", "stages": UNTRAINED},
             "nothing is trained, and the towers of lite0-minilm share no space before",
         ),
         ("runs/bad", {"accumulate": 2, "norm_layers": "trained"}, "trained by the statistics of whole batches"),
         ("runs/bad", {"classifier": "probe", "patience": 2}, "'runs.bad.patience' is 2, but a probe judges nothing"),
+        (
+            "runs/bad",
+            {"norm_layers": "trained"},
+            "'runs.bad.norm_layers' are trained, but galaxies and symbols of other sizes pass",
+        ),
+        ("runs/bad", {"classifier": "probe", "interpolate": [0.5, 1.0]}, "'runs.bad.interpolate' is [0.5, 1.0], but a"),
+        (
+            "runs/bad",
+            {"classifier": "head", "stages": {"shared": {"weights": {"classifier": 1.0}}}},
+            "'runs.bad.classifier' is head, which stage shared trains and stage symbol leaves behind",
+        ),
+        (
+            "runs/bad",
+            {"start": "image_only", "classifier": "fused", "stages": UNTRAINED},
+            "'runs.bad.classifier' is fused, but nothing is trained, and the towers of lite0-minilm share no space",
+        ),
         ("runs/bad", {"accumulate": 65}, "'runs.bad.accumulate' is 65, more parts than a batch has galaxies (64)"),
         ("predictions/model", "elsewhere/simulated/galaxalign/model.pt", "'predictions.model' is"),
         ("runs/bad", {"stages": {"shared": TEXTLESS, "symbol": TEXTLESS}}, "fitted from the fused prototypes"),
@@ -185,6 +203,16 @@ def test_a_wrong_setting_is_named_in_one_sentence(config, path, value, words):
         check(change(config, path, value), SCHEMA)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_head_that_is_only_fitted_sees_labels(config):
+    headed = change(config, "runs/headed", {"start": "living", "classifier": "head", "stages": UNTRAINED})
+    check(headed, SCHEMA)
+    assert sees_labels(headed, "headed")
+    few = {"start": "headed", "labels_per_class": 10, "stages": {"shared": {"weights": {"classifier": 1.0}}}}
+    few["stages"]["symbol"] = {"epochs": 0}
+    with pytest.raises(GalaxAlignError, match="starts from 'headed', which is trained with labels"):
+        check(change(headed, "runs/few", few), SCHEMA)
 
 
 def test_a_missing_section_is_named(config):
@@ -280,9 +308,11 @@ def test_no_run_needs_labels_that_a_survey_does_not_have(config, tmp_path, run):
 
 
 def test_labels_that_a_start_saw_count(config):
-    untrained = {"start": "galaxalign", "stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}
+    untrained = {"start": "galaxalign", "stages": UNTRAINED, "classifier": "fused"}
     config["runs"] |= {"copy": untrained, "rendered": untrained | {"start": "living"}}
-    config["active"]["runs"] = ["frozen", "galaxalign", "copy", "living", "rendered"]
+    # A head is fitted to labels.
+    config["runs"]["headed"] = {"start": "living", "stages": UNTRAINED, "classifier": "head"}
+    config["active"]["runs"] = ["frozen", "galaxalign", "copy", "living", "rendered", "headed"]
     assert [run["name"] for run in unlabelled_runs(check(config, SCHEMA))] == ["frozen", "living", "rendered"]
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from galaxalign.align.backbones import layer_depths
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.recipe import Recipe, Stage
+from galaxalign.errors import GalaxAlignError
 
 
 def build_optimizer(model: TriModalModel, stage: Stage, recipe: Recipe) -> torch.optim.AdamW:
@@ -15,6 +16,8 @@ def build_optimizer(model: TriModalModel, stage: Stage, recipe: Recipe) -> torch
 
     Towers and new weights have their own rates; in a tower the rate falls by `layer_decay` from each layer to
     the one before it (Clark et al. 2020, arXiv 2003.10555); only matrices are decayed.
+
+    Raises `GalaxAlignError` where nothing is left to train.
     """
     choose_trained(model, stage, recipe)
     depths = _depths(model)
@@ -29,10 +32,13 @@ def build_optimizer(model: TriModalModel, stage: Stage, recipe: Recipe) -> torch
             )
             decay = recipe.optimizer.weight_decay if parameter.ndim >= 2 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
+    if not groups:
+        raise GalaxAlignError(
+            "nothing is left to train: every tower that a loss reaches is locked, and neither temperature nor head is "
+            "learned; take a tower out of the stage's lock, learn the temperature, or set the stage's epochs to 0"
+        )
     return torch.optim.AdamW(
-        [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
-        or [{"params": [model.logit_scale]}],
-        fused=True,
+        [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()], fused=True
     )
 
 

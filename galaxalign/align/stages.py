@@ -1,6 +1,7 @@
 """The two stages of a run, from files to files."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -183,7 +184,11 @@ def choose_interpolation(towers: TriModalModel, recipe: Recipe, material: Materi
     for share in recipe.interpolate:
         towers.load_state_dict(interpolated(before, after, share))
         measured = validate(towers, recipe, material.vocabulary.prompts, material.validation)
-        scores[share] = measured.get("validation_macro_f1", 0.0)
+        scores[share] = measured.get("validation_macro_f1", math.nan)
+    if any(map(math.isnan, scores.values())):
+        towers.load_state_dict(after)
+        logger.warning("interpolation: no galaxy of validation to choose by; the fine-tuned weights are kept")
+        return
     # Of equals the one nearest to the fine-tuned weights.
     best = max(sorted(scores, reverse=True), key=lambda share: scores[share])
     towers.load_state_dict(interpolated(before, after, best))

@@ -21,6 +21,8 @@ LONGEST_LINE = 2**20
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # Rows that are lists of texts at a time; the rest is packed.
 BLOCK = 2**12
+# What is wrong with a row that ends in an empty cell more, or less, than others.
+UNEVEN = "it ends in an empty cell more, or less, than other rows: quote cells that have a separator in them"
 # Read after the last line, so that a quote that is open there is seen.
 _END = "\0end"
 
@@ -52,7 +54,7 @@ def read_header(path: Path, separator: str) -> tuple[str, ...]:
 
 
 def read_rows(path: Path, separator: str, wanted: Sequence[str]) -> Rows:
-    """The wanted columns as texts; blank lines count for nothing, and every row may end in a separator.
+    """The wanted columns as texts; blank lines count for nothing, and rows may end in a separator if all of them do.
 
     Raises
     ------
@@ -71,10 +73,14 @@ def read_rows(path: Path, separator: str, wanted: Sequence[str]) -> Rows:
     faults: dict[int, str] = {}
     frames = []
     picked: list[tuple[str, ...]] = []
+    # Rows that have a cell more or less than the header, an empty one at the end.
+    uneven: list[int] = []
     for first, last, record in records:
         fault = ""
         if len(record) != len(header) or first != last:
             fault = _fault(first, last, record, header, places)
+        if len(record) != len(header) and not fault:
+            uneven.append(len(lines))
         if fault:
             faults[len(lines)] = fault
         picked.append(nothing if fault else pick(record))
@@ -83,7 +89,12 @@ def read_rows(path: Path, separator: str, wanted: Sequence[str]) -> Rows:
             frames.append(_packed(wanted, picked))
             picked = []
     frames.append(_packed(wanted, picked))
-    return Rows(pd.concat(frames, ignore_index=True), np.array(lines, np.int64), faults)
+    cells = pd.concat(frames, ignore_index=True)
+    if len(uneven) + len(faults) < len(lines):
+        # Others have as many as the header: a cell before the last is one too many, or is missing.
+        cells.iloc[uneven] = ""
+        faults |= dict.fromkeys(uneven, UNEVEN)
+    return Rows(cells, np.array(lines, np.int64), faults)
 
 
 def _packed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 
-from galaxalign.data.table import Table, native
+from galaxalign.data.table import Table, description_of, native
+
+# Comments between which astropy describes a table.
+BEGIN, END = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--", "--END-ASTROPY-SERIALIZED-COLUMNS--"
 
 
 def open_fits(path: Path) -> Table:
@@ -29,8 +32,19 @@ def open_fits(path: Path) -> Table:
             if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
                 named = _named_fields(unit)
                 units = {column.name: column.unit for column in named if column.unit}
-                return Table(path, tuple(column.name for column in named), partial(_read_fits, path, place), units)
+                names = tuple(column.name for column in named)
+                return Table(path, names, partial(_read_fits, path, place), units, _elsewhere(unit.header))
     raise ValueError("it has no extension with a table")
+
+
+def _elsewhere(header: fits.Header) -> dict[str, str]:
+    """Columns that are not of J2000, as astropy says in the comments of a table that it wrote."""
+    lines = [str(line) for line in header["COMMENT"]] if "COMMENT" in header else []
+    if not {BEGIN, END} <= set(lines):
+        return {}
+    # A line that goes on ends in a backslash.
+    said = "\n".join(lines[lines.index(BEGIN) + 1 : lines.index(END)]).replace("\\\n", "")
+    return description_of(said.split("\n")).elsewhere
 
 
 def _read_fits(path: Path, place: int, wanted: Sequence[str]) -> pd.DataFrame:
@@ -63,12 +77,20 @@ def _fits_column(unit: Any, name: str) -> Any:
             sides = " x ".join(map(str, values.shape[1:]))
             raise ValueError(f"column {name!r} has {sides} values a row, one is expected")
         values, stored = values.reshape(-1), stored.reshape(-1)
-    cells = native(values)
-    null = unit.columns[name].null
-    if null is None or stored.dtype.kind not in "iu":
+    cells, null = native(values), unit.columns[name].null
+    if null is None:
         return cells
-    # TNULL is of the values as they are stored, before TSCAL and TZERO (FITS standard 4.0, section 7.3.2).
-    empty = stored == int(null)
+    # TNULL is of the values as they are stored, before TSCAL and TZERO (FITS standard 4.0, section 7.3.2), or, in an
+    # ASCII table, of their text.
+    if stored.dtype.kind in "iu":
+        empty = stored == int(null)
+        if cells.dtype.kind == "u" and not empty.any():
+            # astropy writes of unsigned integers what they are once TZERO is added.
+            empty = cells == int(null)
+    elif stored.dtype.kind == "S" and cells.dtype.kind in "iuf":
+        empty = np.char.strip(stored) == str(null).strip().encode()
+    else:
+        return cells
     if cells.dtype.kind not in "iu":
         return np.where(empty, np.nan, cells)
     return pd.array(np.ma.array(cells, mask=empty).tolist(), dtype="UInt64" if cells.dtype.kind == "u" else "Int64")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 # Header cards that say where pixels lie on the sky, distortions included.
+_STRANGE = re.compile(rb"[^\x20-\x7e]")
 _SKY = re.compile(
     r"(NAXIS\d?|WCSAXES|CTYPE\d|CUNIT\d|CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|(CD|PC)\d_\d|PC00\d00\d|PV\d_\d+|PS\d_\d+"
     r"|(A|B|AP|BP)_(\d_\d|ORDER|DMAX)|LONPOLE|LATPOLE|RADE?C?SYS|EQUINOX|EPOCH|CPDIS\d|D2IM.*|DP\d.*)"
@@ -143,7 +144,8 @@ class Grid:
 
 def celestial_wcs(raw: bytes) -> WCS:
     """The WCS of the two celestial axes of a header, its own bytes, in any system; raises what astropy raises."""
-    header = fits.Header.fromstring(raw.decode("latin-1"))
+    # Wcslib knows ASCII alone, and comments with a degree sign or an accent say nothing of the sky.
+    header = fits.Header.fromstring(_STRANGE.sub(b"?", raw).decode("ascii"))
     # SIP is of the first two axes, and astropy refuses it where there are others.
     return WCS(header, naxis=2 if "A_ORDER" in header or "B_ORDER" in header else None).celestial
 

@@ -4,20 +4,19 @@ import math
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pandas as pd
 
-from galaxalign.data.table import Table, described_units, native
+from galaxalign.data.table import Table, description_of, native, read_masked, without_masks
 
 # Bytes that a byte of a file can stand for at most: deflate reaches 1,032.
 DENSEST = 2000
 # Bytes that reading a small HDF5 file may take, whatever is in it.
 SPARE = 2**28
-# Ends the name of the column with which astropy says which cells of another are empty.
-MASK = ".mask"
 # What ends the name of the data set in which astropy describes the columns of another.
 DESCRIPTION = ".__table_column_meta__"
 
@@ -26,13 +25,18 @@ def open_hdf5(path: Path) -> Table:
     """The columns of all its tables, see `open_table`; raises what `guarded` knows where the file is damaged."""
     found: list[tuple[str, str | None]] = []
     units: dict[tuple[str, str | None], str] = {}
+    elsewhere: dict[tuple[str, str | None], str] = {}
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or not item.ndim or math.prod(item.shape[1:]) != 1:
             return
         if name.endswith(DESCRIPTION):
-            said = described_units(_believed(item, path)[:])
-            units.update(((name.removesuffix(DESCRIPTION), part), unit) for part, unit in said.items())
+            said, data = (
+                description_of(line.decode() for line in _believed(item, path)[:]),
+                name.removesuffix(DESCRIPTION),
+            )
+            units.update(((data, part), unit) for part, unit in said.units.items())
+            elsewhere.update(((data, part), system) for part, system in said.elsewhere.items())
         else:
             parts = item.dtype.names or [None]
             found.extend((name, part) for part in parts if part is None or math.prod(item.dtype[part].shape) == 1)
@@ -43,17 +47,12 @@ def open_hdf5(path: Path) -> Table:
     several = len({data for data, part in found if part is not None}) > 1
     keys = [data if part is None else f"{data}/{part}" if several else part for data, part in found]
     columns = dict(zip(keys, found, strict=True))
-    names = [name for name in keys if not (name.endswith(MASK) and name.removesuffix(MASK) in columns)]
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
-        masks = {f"{name}{MASK}" for name in wanted} & columns.keys()
-        frame = _read_hdf5(path, {name: columns[name] for name in [*wanted, *sorted(masks)]})
-        for name in masks:
-            own = name.removesuffix(MASK)
-            frame[own] = frame[own].mask(frame[name].astype(bool))
-        return frame[list(wanted)]
+        return _read_hdf5(path, {name: columns[name] for name in wanted})
 
-    return Table(path, tuple(names), read, {name: units[columns[name]] for name in names if columns[name] in units})
+    stated = ({name: of[columns[name]] for name in keys if columns[name] in of} for of in (units, elsewhere))
+    return Table(path, without_masks(keys), partial(read_masked, columns, read=read), *stated)
 
 
 def _read_hdf5(path: Path, columns: dict[str, tuple[str, str | None]]) -> pd.DataFrame:

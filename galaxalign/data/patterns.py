@@ -68,10 +68,18 @@ def _files_below(start: str) -> Iterator[str]:
             path = f"{folder.rstrip('/')}/{entry.name}"
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
             else:
                 yield path
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder; a link that leads to itself, or nowhere, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _expression(pattern: str, band: str) -> re.Pattern[str]:

@@ -20,7 +20,7 @@ from astropy.table.serialize import represent_mixins_as_columns
 from galaxalign.data.delimited import read_header, read_rows
 from galaxalign.data.fits_tables import open_fits
 from galaxalign.data.hdf5_tables import open_hdf5
-from galaxalign.data.table import Table, described_units, guarded
+from galaxalign.data.table import Table, description_of, guarded, other_than_j2000, read_masked, without_masks
 from galaxalign.errors import GalaxAlignError
 
 # The key of parquet under which astropy describes the columns of a table.
@@ -68,14 +68,18 @@ def _open_parquet(path: Path) -> Table:
         frame: pd.DataFrame = columns.to_pandas(types_mapper=_INTEGERS.get, ignore_metadata=True)
         return frame
 
-    return Table(path, tuple(schema.names), read, {} if said is None else described_units(said.split(b"\n")))
+    if said is None:
+        return Table(path, tuple(schema.names), read)
+    stated = description_of(said.decode().split("\n"))
+    masked = partial(read_masked, schema.names, read=read)
+    return Table(path, without_masks(schema.names), masked, stated.units, stated.elsewhere)
 
 
 def _open_astropy(
-    path: Path, table: AstropyTable, doubled: Sequence[str] = (), old: Mapping[str, str] = MappingProxyType({})
+    path: Path, table: AstropyTable, doubled: Sequence[str] = (), elsewhere: Mapping[str, str] = MappingProxyType({})
 ) -> Table:
-    """A table of a format that can only be read whole; names that are `doubled` stand there twice, those of positions
-    that are not of J2000 are in `old` with their system.
+    """A table of a format that can only be read whole; names that are `doubled` stand there twice, `elsewhere` is
+    as of a `Table`.
     """
     for name in table.colnames:
         if isinstance(table[name], SkyCoord):
@@ -88,13 +92,10 @@ def _open_astropy(
     units = {name: str(table[name].unit) for name in flat if table[name].unit is not None}
 
     def read(wanted: Sequence[str]) -> pd.DataFrame:
-        for name in wanted:
-            if name in old:
-                raise ValueError(f"column {name!r} is in {old[name]}, by its COOSYS: give positions of J2000")
         frame: pd.DataFrame = table[list(wanted)].to_pandas(index=False, use_nullable_int=True)
         return frame
 
-    return Table(path, (*flat, *doubled), read, units)
+    return Table(path, (*flat, *doubled), read, units, elsewhere)
 
 
 def _open_ecsv(path: Path) -> Table:
@@ -109,22 +110,17 @@ def _open_votable(path: Path) -> Table:
         # astropy would fetch it, whatever it is.
         raise ValueError("its rows are in another file, which a STREAM names: save them in the table")
     first = votable.parse(io.BytesIO(whole), filename=str(path), verify="ignore")
-    systems = {system.ID: other for system in first.iter_coosys() if (other := _other_than_j2000(system))}
+    systems = {
+        system.ID: f"{other}, by its COOSYS"
+        for system in first.iter_coosys()
+        if (other := other_than_j2000(str(system.system), system.equinox or ""))
+    }
     fields = first.get_first_table()
     table = fields.to_table(use_names_over_ids=True)
     places = zip(table.colnames, fields.fields, strict=True)
-    old = {name: systems[column.ref] for name, column in places if column.ref in systems}
+    elsewhere = {name: systems[column.ref] for name, column in places if column.ref in systems}
     names = [column.name for column in fields.fields]
-    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1], old)
-
-
-def _other_than_j2000(coosys: Any) -> str:
-    """What a COOSYS calls equatorial positions that are not of J2000, in words of VOTable 1.5 or older; else empty."""
-    system = str(coosys.system).removeprefix("eq_").upper()
-    if system.startswith("FK4"):
-        return f"{system} of {coosys.equinox or 'B1950'}"
-    older = system == "FK5" and coosys.equinox and not re.fullmatch(r"J?2000(\.0*)?", coosys.equinox.strip())
-    return f"{system} of {coosys.equinox}" if older else ""
+    return _open_astropy(path, table, [name for name in dict.fromkeys(names) if names.count(name) > 1], elsewhere)
 
 
 FORMATS: dict[str, Callable[[Path], Table]] = {

@@ -6,6 +6,7 @@ import torch
 from galaxalign.align.backbones import BackboneSettings, build_backbone
 from galaxalign.align.model import TriModalModel
 from galaxalign.align.optimizer import AveragedWeights, build_optimizer
+from galaxalign.errors import GalaxAlignError
 from tests.align.small import recipe
 
 
@@ -40,6 +41,12 @@ def test_only_matrices_are_decayed_and_locked_or_unreached_weights_are_left_out(
     images = {"image_text": 0.0, "symbol_text": 0.0, "classifier": 1.0}
     alone = groups_of(model, recipe(stages={"shared": {"weights": images}}))
     assert {name.split(".")[0] for name in alone} == {"image"}
+
+
+def test_a_stage_that_has_nothing_to_train_says_so(model):
+    weights = {"image_text": 0.0, "symbol_text": 0.0, "classifier": 1.0}
+    with pytest.raises(GalaxAlignError, match="nothing is left to train: every tower that a loss reaches is locked"):
+        groups_of(model, recipe(stages={"shared": {"weights": weights, "lock": ["image"]}}))
 
 
 def test_a_step_moves_each_weight_by_its_own_gradient_however_it_lies_in_memory():

@@ -14,14 +14,16 @@ import torch
 from scipy.special import log_softmax
 
 from galaxalign.align import fitting, training
+from galaxalign.align.batches import Galaxies
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.classification import class_scores
 from galaxalign.align.fitting import fit_head, fitted_head
 from galaxalign.align.inference import embed_all
 from galaxalign.align.inputs import read_inputs
 from galaxalign.align.recipe import Recipe
-from galaxalign.align.stages import is_made
+from galaxalign.align.stages import choose_interpolation, is_made
 from galaxalign.align.validation import galaxy_batches
+from galaxalign.data.store import read_store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.settings import first_stage
 from tests.align.small import recipe, source, train, train_shared
@@ -131,6 +133,16 @@ def test_of_the_shares_of_fine_tuning_the_best_is_kept(inputs, living, tmp_path)
     path = train(inputs, tmp_path, recipe(stages=hot, interpolate=[0.0], classifier="text"), start=living)
     kept, begun = load_checkpoint(path).model, load_checkpoint(living).model
     assert all(torch.equal(a, b) for a, b in zip(kept.image.parameters(), begun.image.parameters(), strict=True))
+
+
+def test_without_validation_the_fine_tuned_weights_are_kept(inputs, living, tmp_path, caplog):
+    towers, chosen = load_checkpoint(living).model, recipe(interpolate=[0.0, 0.5], classifier="text")
+    before = {name: value.clone() for name, value in towers.state_dict().items()}
+    material = read_inputs(source(inputs), chosen).material
+    none = Galaxies(read_store(inputs[0]), np.array([], np.int64), memory=1e9)
+    choose_interpolation(towers, chosen, replace(material, validation=none), living)
+    assert all(torch.equal(value, before[name]) for name, value in towers.state_dict().items())
+    assert "no galaxy of validation to choose by" in caplog.text
 
 
 def test_probabilities_are_calibrated_on_validation(living):

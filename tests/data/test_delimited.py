@@ -71,6 +71,24 @@ def test_every_row_or_the_header_may_end_in_a_separator(tmp_path, name):
         assert not rows.faults
 
 
+def test_an_empty_cell_at_the_end_of_some_rows_is_one_too_many(tmp_path):
+    found = galaxies(
+        tmp_path,
+        "id,file,ra,dec,note,label\n1,a,10,1,,0\n2,b,20,2,faint, blue,\n3,c,30,5,3,odd,\n4,d,40,4,,1\n",
+    )
+    assert found["flag"].tolist() == ["", "cells", "cells", ""]
+    assert found["reason"][1].endswith(
+        "t.csv, row 2 (line 3): it ends in an empty cell more, or less, than other rows: quote cells that have a "
+        "separator in them"
+    )
+    assert found["id"].tolist() == ["1", "row_2", "row_3", "4"]
+    assert found["label"].tolist() == ["0", "", "", "1"]
+    # Where every row does, and one is of another length besides.
+    found = galaxies(tmp_path, "id,file,ra,dec,label\n1,a,10,1,0,\n2,b,20,2,1,x,\n3,c,30,3,2,\n")
+    assert found["flag"].tolist() == ["", "cells", ""]
+    assert found["label"].tolist() == ["0", "", "2"]
+
+
 def test_two_columns_of_one_name_are_refused_where_they_are_wanted(tmp_path):
     text = "id,file,ra,dec,ra,label,note,note\n1,a,10,1,20,0,x,y\n"
     with pytest.raises(GalaxAlignError, match=r"has several columns 'ra', named by columns.ra: rename all but one"):

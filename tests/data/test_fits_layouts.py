@@ -243,6 +243,18 @@ def test_a_matrix_that_describes_no_sky_neither_turns_nor_mirrors(tmp_path, matr
     assert np.array_equal(read(path, bands=("r",)), plane[:, ::-1])
 
 
+def test_a_header_with_a_degree_sign_is_looked_up_on_the_sky_too(tmp_path):
+    """Near the pole north is not where the matrix says."""
+    plane = noise(1, 40, 40)
+    cards = [("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 10.0), ("CRVAL2", 89.9), ("CRPIX1", 2000.0)]
+    cards += [("CRPIX2", 20.5), ("CD1_1", -1e-4), ("CD2_2", 1e-4), ("ROTANG", 12.5, "angle, XX")]
+    path = write(tmp_path / "a.fits", fits.ImageHDU(plane[0], fits.Header(cards)))
+    turned = read(path, bands=("r",))
+    assert not np.array_equal(turned, plane[:, ::-1])
+    path.write_bytes(path.read_bytes().replace(b"XX", b" \xb0", 1))
+    assert np.array_equal(read(path, bands=("r",)), turned)
+
+
 def test_a_primary_header_names_the_planes_of_an_extension(tmp_path):
     cube = noise(3, 8, 8)
     primary = fits.PrimaryHDU(header=fits.Header([("BANDS", "zrg")]))

@@ -57,6 +57,19 @@ def test_a_moved_and_turned_band_comes_back_to_its_place(tmp_path):
     assert np.abs(planes[1] - g)[np.isfinite(planes[1])].max() < 0.03
 
 
+@pytest.mark.parametrize("letter", [b"\xb0", b"\xc2\xb0", b"\xf1"])
+def test_letters_that_fits_does_not_know_say_nothing_of_the_sky(tmp_path, letter):
+    shape = (61, 61)
+    cards = header(shape, angle=35)
+    cards["COMMENT"] = "seeing of the night, XX"
+    g, r = blob(shape, 30, 30, 4), blob(shape, 30, 30, 4)
+    plain = stack(tmp_path, g=(g, header(shape)), r=(r, cards))
+    path = tmp_path / "a_r.fits"
+    path.write_bytes(path.read_bytes().replace(b"XX", letter.ljust(2), 1))
+    found = read_image(str(tmp_path / "a_{band}.fits"), cube_bands=(), bands=("g", "r")).values[:, ::-1]
+    assert np.array_equal(found, plain, equal_nan=True)
+
+
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2.0])
 def test_flux_per_pixel_grows_with_the_pixel_and_brightness_does_not(tmp_path, factor):
     shape = (41, 41)

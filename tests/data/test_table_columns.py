@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.units import Unit
 
 from galaxalign.data.catalog import galaxies_of_catalogue
@@ -49,6 +49,48 @@ def test_the_value_that_means_nothing_is_the_stored_one(tmp_path, format, null, 
     scaling = {} if scale is None else {"TSCAL1": scale, "TZERO1": zero}
     table = write(tmp_path / "t.fits", column, TNULL1=null, **scaling)
     assert texts(table.read(["n"]).cells["n"]).tolist() == wanted
+
+
+MASKED = Table(
+    {
+        "id": MaskedColumn([587722952767439451, 587722952767439453, 7], mask=[False, False, True]),
+        "people": MaskedColumn(np.array([40, 65535, 0], np.uint16), mask=[False, False, True]),
+        "place": SkyCoord([10.0, 20.0, 30.0], [1.0, 2.0, 3.0], unit="deg"),
+        "z": MaskedColumn([0.1, 0.2, 0.3], mask=[False, True, False]),
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.ecsv", "t.parquet", "t.h5"])
+def test_what_astropy_masks_is_empty_and_no_digit_is_lost(tmp_path, name):
+    MASKED.write(tmp_path / name, **({"path": "t", "serialize_meta": True} if name == "t.h5" else {}))
+    table = open_table(tmp_path / name)
+    assert table.names == ("id", "people", "place.ra", "place.dec", "z")
+    cells = table.read(["z", "id", "people", "place.ra"]).cells
+    assert texts(cells["id"]).tolist() == ["587722952767439451", "587722952767439453", ""]
+    assert texts(cells["people"]).tolist() == ["40", "65535", ""]
+    assert texts(cells["z"]).tolist() == ["0.1", "", "0.3"]
+    assert degrees(cells["place.ra"], "ra").tolist() == [10, 20, 30]
+
+
+def test_a_column_that_only_ends_in_mask_is_one(tmp_path):
+    pq.write_table(pa.table({"id": [1, 2], "id.mask": [True, False]}), tmp_path / "t.parquet")
+    assert open_table(tmp_path / "t.parquet").names == ("id", "id.mask")
+    assert open_table(tmp_path / "t.parquet").read(["id"]).cells["id"].tolist() == [1, 2]
+
+
+def test_an_integer_that_means_nothing_in_a_table_of_text(tmp_path):
+    column = fits.Column("k", "I4", array=[3, 2, 1], null="---", ascii=True)
+    fits.TableHDU.from_columns([column, fits.Column("id", "A2", array=["a", "b", "c"], ascii=True)]).writeto(
+        tmp_path / "whole.fits"
+    )
+    # astropy writes numbers, where others write what TNULL says.
+    whole = (tmp_path / "whole.fits").read_bytes()
+    assert whole.count(b"   2b ") == 1
+    (tmp_path / "t.fits").write_bytes(whole.replace(b"   2b ", b" ---b "))
+    cells = open_table(tmp_path / "t.fits").read(["k", "id"]).cells
+    assert texts(cells["k"]).tolist() == ["3", "", "1"]
+    assert texts(cells["id"]).tolist() == ["a", "b", "c"]
 
 
 def test_what_gzip_finds_damaged_is_not_read(tmp_path):
@@ -160,6 +202,21 @@ def test_positions_of_another_system(tmp_path):
     found = [degrees(cells["place.ra"], "ra")[0], degrees(cells["place.dec"], "dec")[0]]
     assert found == pytest.approx([position.icrs.ra.deg[0], position.icrs.dec.deg[0]], abs=1e-9)
     assert abs(found[0] - 10) > 0.5
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.parquet", "t.h5"])
+def test_what_astropy_wrote_of_another_system_is_refused(tmp_path, name):
+    table = Table({"id": ["a"]})
+    for column, frame in (("here", {}), ("now", {"frame": "fk5"}), ("then", {"frame": "fk5", "equinox": "J1975"})):
+        table[column] = SkyCoord([10.0], [20.0], unit="deg", **frame)
+    table["long_ago"] = SkyCoord([10.0], [20.0], unit="deg", frame="fk4")
+    table.write(tmp_path / name, **({"path": "t", "serialize_meta": True} if name == "t.h5" else {}))
+    found = open_table(tmp_path / name)
+    assert found.read(["here.ra", "now.dec", "id"]).cells.iloc[0].tolist() == [10, 20, "a"]
+    with pytest.raises(GalaxAlignError, match=r"'then.ra' is in FK5 of J1975.000, as astropy wrote: give positions of"):
+        found.read(["id", "then.ra"])
+    with pytest.raises(GalaxAlignError, match=r"'long_ago.dec' is in FK4 of B1950.000, as astropy wrote"):
+        found.read(["id", "long_ago.dec"])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ def test_links_that_lead_in_circles(tmp_path):
     for link in ("current", "latest", "a/b/again", "a/b/back"):
         (tmp_path / link).symlink_to(tmp_path)
     (tmp_path / "0").symlink_to(tmp_path / "a/b")
+    # Links to themselves, alone and in pairs.
+    for link, target in (("loop", "loop"), ("a/to", "fro"), ("a/fro", "to"), ("a/none", "nowhere")):
+        (tmp_path / link).symlink_to(target)
     found = find_tiles(f"{tmp_path}/**/*.fits", ())
     assert [tile.removeprefix(f"{tmp_path}/") for tile in found] == ["a/b/t2.fits", "a/t1.fits"]
 
