@@ -21,7 +21,7 @@ from galaxalign.data.cells import UNKNOWN, cell_text, degrees, loses_digits, num
 from galaxalign.data.marks import Marks
 from galaxalign.data.table import Table
 from galaxalign.data.tables import open_table
-from galaxalign.data.votes import TOTAL, needed_columns, vote_columns
+from galaxalign.data.vote_columns import TOTAL, needed_columns, vote_columns
 from galaxalign.errors import GalaxAlignError, nearest
 from galaxalign.symbols.tree import DecisionTree
 

@@ -6,16 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxalign.data.votes import (
-    TOTAL,
-    labels_from_votes,
-    needed_columns,
-    people_asked,
-    total_votes,
-    vote_columns,
-    vote_table,
-    votes_of,
-)
+from galaxalign.data.vote_columns import TOTAL, needed_columns, vote_columns
+from galaxalign.data.votes import labels_from_votes, people_asked, total_votes, vote_table, votes_of
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.sheet import ClassSheet, GalaxyClass, VoteStep, read_sheet, read_tree
 from tests.conftest import ROOT
