@@ -107,7 +107,7 @@ def check_start(config: Settings, run: str) -> None:
         if recipe_settings(config, start)["backbone"] != recipe_settings(config, passed[-1])["backbone"]:
             raise GalaxAlignError(f"'{key}' is {start!r}, which has another backbone: give both runs the same")
         passed.append(start)
-    _check_alike(config, passed)
+    _check_one_space(config, passed)
     labels = recipe_settings(config, run)["labels_per_class"]
     for start in passed[1:]:
         if labels != "all" and sees_labels(config, start):
@@ -117,7 +117,7 @@ def check_start(config: Settings, run: str) -> None:
             )
 
 
-def _check_alike(config: Settings, passed: list[str]) -> None:
+def _check_one_space(config: Settings, passed: list[str]) -> None:
     """Images and texts lie in one space where a run that trains nothing classifies by texts."""
     recipe = recipe_settings(config, passed[0])
     backbone, classifier = recipe["backbone"], recipe["classifier"]

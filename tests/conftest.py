@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 # A hub tag without a network would fail only after a minute of retries.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +26,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real galaxies here: set GALAXALIGN_REAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The default configuration, not checked yet, where its paths hold."""
+    monkeypatch.chdir(ROOT)
+    settings: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    return settings

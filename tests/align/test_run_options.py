@@ -137,6 +137,8 @@ def test_of_the_shares_of_fine_tuning_the_best_is_kept(inputs, living, tmp_path)
 
 def test_without_validation_the_fine_tuned_weights_are_kept(inputs, living, tmp_path, caplog):
     towers, chosen = load_checkpoint(living).model, recipe(interpolate=[0.0, 0.5], classifier="text")
+    with torch.no_grad():
+        towers.logit_scale += 0.5
     before = {name: value.clone() for name, value in towers.state_dict().items()}
     material = read_inputs(source(inputs), chosen).material
     none = Galaxies(read_store(inputs[0]), np.array([], np.int64), memory=1e9)
