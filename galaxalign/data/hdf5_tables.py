@@ -31,10 +31,8 @@ def open_hdf5(path: Path) -> Table:
         if not isinstance(item, h5py.Dataset) or not item.ndim or math.prod(item.shape[1:]) != 1:
             return
         if name.endswith(DESCRIPTION):
-            said, data = (
-                description_of(line.decode() for line in _believed(item, path)[:]),
-                name.removesuffix(DESCRIPTION),
-            )
+            data, lines = name.removesuffix(DESCRIPTION), _believed(item, path)[:]
+            said = description_of(line.decode() for line in lines)
             units.update(((data, part), unit) for part, unit in said.units.items())
             elsewhere.update(((data, part), system) for part, system in said.elsewhere.items())
         else:
