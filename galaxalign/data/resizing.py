@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 # Keys' cubic (1981, IEEE Trans. ASSP 29, 1153), as Pillow has it.
 CUBIC = -0.5
-# Pixels of a line of the result that are made at a time, by how many numbers each has, from the few of the original
-# that they depend on: fewer are more calls, more are more numbers times 0.
-TOGETHER = {1: 16, 3: 8}
+# Numbers of a line of the result that are made at a time, from the few of the original that they depend on: fewer are
+# more calls, more are more numbers times 0; a processor has so many in one register, or in two or four.
+TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ def _bands(side: int, size: int, colours: int) -> tuple[Band, ...]:
     weights = np.where(x < 1, near, np.where(x < 2, far, 0)) * ((places >= first) & (places < last))
     weights = (weights / weights.sum(axis=0)).astype(np.float32)
     bands = []
-    for start in range(0, size, TOGETHER[colours]):
-        stop = min(start + TOGETHER[colours], size)
-        low, high = int(first[start:stop].min()), int(last[start:stop].max())
-        of_each = np.kron(weights[low:high, start:stop], np.eye(colours, dtype=np.float32))
-        made, used = slice(start * colours, stop * colours), slice(low * colours, high * colours)
-        bands.append(Band(made, used, of_each))
+    for start in range(0, size * colours, TOGETHER):
+        stop = min(start + TOGETHER, size * colours)
+        # Pixels that have these numbers.
+        left, right = start // colours, -(-stop // colours)
+        low, high = int(first[left:right].min()), int(last[left:right].max())
+        of_each = np.kron(weights[low:high, left:right], np.eye(colours, dtype=np.float32))
+        these = np.ascontiguousarray(of_each[:, start - left * colours : stop - left * colours])
+        bands.append(Band(slice(start, stop), slice(low * colours, high * colours), these))
     return tuple(bands)
 
 
