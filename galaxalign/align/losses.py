@@ -55,14 +55,10 @@ def identity_contrast(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 
 
-def prototypes(embeddings: Tensor, classes: Tensor, count: int, kept: Tensor | None = None) -> Tensor:
-    """The normalised mean (C, D) of the unit-length embeddings (T, D) of each class: its text ensemble.
-
-    `kept` (T,) tells which of them take part; all do by default.
-    """
-    shown = embeddings if kept is None else embeddings * kept[:, None]
+def prototypes(embeddings: Tensor, classes: Tensor, count: int) -> Tensor:
+    """The normalised mean (C, D) of the unit-length embeddings (T, D) of each class: its text ensemble."""
     sums = torch.zeros(count, embeddings.shape[1], dtype=embeddings.dtype, device=embeddings.device)
-    return F.normalize(sums.index_add(0, classes, shown), dim=-1)
+    return F.normalize(sums.index_add(0, classes, embeddings), dim=-1)
 
 
 def alignment_losses(

@@ -39,6 +39,24 @@ class Piece:
     text_seed: int
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the galaxies of a step are aligned with, in every process alike.
+
+    Attributes
+    ----------
+    views, items : views (M, 3, h, w) of symbols, None where no loss needs them, and the class or place of each.
+    texts, text_items : as the model takes them, None likewise, and the class or answer each says.
+    draws : of what else the losses draw, on the CPU.
+    """
+
+    views: Tensor | None
+    items: Tensor
+    texts: Tensor | None
+    text_items: Tensor
+    draws: torch.Generator
+
+
 class Step:
     """The work of one step.
 
@@ -107,22 +125,16 @@ class Step:
             self._piece(step, number + place, piece, pictures)
             for place, (piece, pictures) in enumerate(zip(own, real, strict=True))
         ]
-        views, items = self._views(step)
+        shown = self._shown(step)
         if len(pieces) == 1:
-            outputs = self._pass(self.forward, pieces[0], views, self.texts)
-            total, losses = self._losses(step, batch, outputs, items)
+            outputs = self._pass(self.forward, pieces[0], shown.views, shown.texts)
+            total, losses = self._losses(batch, outputs, shown)
             scaler.scale(total).backward()
             return losses
-        return self._in_parts(step, batch, pieces, views, items, scaler)
+        return self._in_parts(batch, pieces, shown, scaler)
 
     def _in_parts(
-        self,
-        step: int,
-        batch: Batch,
-        pieces: list[Piece],
-        views: Tensor | None,
-        items: Tensor,
-        scaler: torch.amp.GradScaler,
+        self, batch: Batch, pieces: list[Piece], shown: Shown, scaler: torch.amp.GradScaler
     ) -> dict[str, Tensor]:
         """The gradients of the whole batch with the activations of one piece in memory (Gao et al. 2021,
         arXiv 2101.06983): embed without gradients, differentiate the loss by the embeddings, embed again with them.
@@ -130,14 +142,14 @@ class Step:
         Symbols and texts pass with the last piece.
         """
         last = len(pieces) - 1
-        shared = [(None, None)] * last + [(views, self.texts)]
+        shared = [(None, None)] * last + [(shown.views, shown.texts)]
         with torch.no_grad():
             passed = [self._pass(self.model, piece, *extra) for piece, extra in zip(pieces, shared, strict=True)]
         whole = passed[last] | {
             name: torch.cat([outputs[name] for outputs in passed]) for name in PER_GALAXY if name in passed[0]
         }
         leaves = {name: value.detach().requires_grad_() for name, value in whole.items()}
-        total, losses = self._losses(step, batch, leaves, items)
+        total, losses = self._losses(batch, leaves, shown)
         scaler.scale(total).backward()
         start = 0
         for at, piece in enumerate(pieces):
@@ -190,6 +202,25 @@ class Step:
         seeds = seed_for(Purpose.GALAXIES, *self.place, step, number), seed_for(Purpose.TEXTS, *self.place, step)
         return Piece(changed, *seeds)
 
+    def _shown(self, step: int) -> Shown:
+        """This step's views and texts."""
+        draws = generator_for("cpu", Purpose.TEXTS, *self.place, step)
+        views = self._views(step)
+        if self.texts is None:
+            return Shown(*views, None, self.text_items, draws)
+        kept = self._some_texts(draws)
+        return Shown(*views, self.texts[kept], self.text_items[kept], draws)
+
+    def _some_texts(self, draws: torch.Generator) -> Tensor:
+        """Places of a random half of the texts of each class, of one at least.
+
+        Alignment of the mean of all alone would leave single texts free to lie anywhere around it.
+        """
+        items = self.vocabulary.text_items
+        chance = torch.rand(len(items), generator=draws)
+        best = torch.full((self.vocabulary.text_count,), 2.0).scatter_reduce(0, items, chance, "amin")
+        return ((chance < 0.5) | (chance == best[items])).nonzero().flatten().to(self.device)
+
     def _views(self, step: int) -> tuple[Tensor | None, Tensor]:
         """This step's views of the symbols and their classes, the same in every process."""
         if not self.uses_symbols:
@@ -203,30 +234,30 @@ class Step:
             generator=draws,
         )
 
-    def _losses(
-        self, step: int, batch: Batch, outputs: dict[str, Tensor], items: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _losses(self, batch: Batch, outputs: dict[str, Tensor], shown: Shown) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the losses of the whole batch, and each by name."""
         counts = [sum(len(part.indices) for part in self._of(process, batch)) for process in range(world())]
-        draws = generator_for(self.device, Purpose.TEXTS, *self.place, step)
         labels = batch.labels.to(self.device)
         shared: dict[str, Any] = {
             "weights": self.weights,
             "scale": outputs["scale"],
             "labels": labels,
             "images": gather(outputs["images"], counts),
-            "texts": self._text_prototypes(outputs["texts"], draws) if "texts" in outputs else None,
+            "texts": prototypes(outputs["texts"], shown.text_items, self.vocabulary.text_count)
+            if "texts" in outputs
+            else None,
             "symbols": outputs.get("symbols"),
             "head_logits": gather(outputs["logits"], counts) if "logits" in outputs else None,
         }
         if self.tree is not None:
-            mass, shown = self._mass(self.tree, batch), self.tree.shown[:, items]
-            losses = vote_losses(mass=mass, questions=self.tree.questions, shown=shown, **shared)
+            mass, drawn = self._mass(self.tree, batch), self.tree.shown[:, shown.items]
+            losses = vote_losses(mass=mass, questions=self.tree.questions, shown=drawn, **shared)
         else:
-            own = items[None, :] == labels[:, None]
-            dice = torch.rand(own.shape, generator=draws, device=self.device)
-            choice = (own * dice).argmax(1)
-            losses = alignment_losses(targets=self.recipe.targets, symbol_classes=items, symbol_choice=choice, **shared)
+            own = shown.items[None, :] == labels[:, None]
+            dice = torch.rand(own.shape, generator=shown.draws).to(self.device)
+            losses = alignment_losses(
+                targets=self.recipe.targets, symbol_classes=shown.items, symbol_choice=(own * dice).argmax(1), **shared
+            )
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
         return total, {"loss": total.detach()} | {name: loss.detach() for name, loss in losses.items()}
 
@@ -242,17 +273,6 @@ class Step:
 
     def _of(self, process: int, batch: Batch) -> list[Batch]:
         return self.pieces(batch)[process * self.recipe.accumulate :][: self.recipe.accumulate]
-
-    def _text_prototypes(self, embedded: Tensor, draws: torch.Generator) -> Tensor:
-        """W (C, D): of each class the mean of a random half of its texts.
-
-        Alignment of the mean of all alone would leave single texts free to lie anywhere around it.
-        """
-        chance = torch.rand(len(embedded), generator=draws, device=self.device)
-        count = self.vocabulary.text_count
-        best = torch.full((count,), 2.0, device=self.device).scatter_reduce(0, self.text_items, chance, "amin")
-        kept = (chance < 0.5) | (chance == best[self.text_items])
-        return prototypes(embedded, self.text_items, count, kept)
 
 
 def text_inputs(model: TriModalModel, vocabulary: Vocabulary, *, locked: bool) -> Tensor:

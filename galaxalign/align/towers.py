@@ -72,8 +72,10 @@ class PooledText(nn.Module):
         self.pooler: Any = encoder.pooler
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The pooled last layer, padding left out."""
-        mask = (tokens != self.transformer.config.pad_token_id).long()
+        """The pooled last layer; what pads the longest text too is not even passed."""
+        there = tokens != self.transformer.config.pad_token_id
+        length = int(there.any(0).sum())
+        tokens, mask = tokens[:, :length], there[:, :length].long()
         pooled: Tensor = self.pooler(self.transformer(input_ids=tokens, attention_mask=mask), mask)
         return pooled
 

@@ -65,6 +65,24 @@ def test_embedded_texts_of_like_meaning_lie_near_each_other():
     assert spiral @ arms > spiral @ chair + 0.3
 
 
+def test_what_pads_the_longest_text_does_not_pass_and_changes_nothing():
+    text = build("lite0-minilm", "embedded", size=64).text.eval()
+    tokens = text.tokens(["a spiral galaxy", "a round galaxy without any structure"])
+    assert tokens.shape == (2, 64)
+    lengths = []
+    text.trunk.transformer.register_forward_pre_hook(
+        lambda _, __, given: lengths.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    with torch.no_grad():
+        together = text.trunk(tokens)
+        apart = torch.cat([text.trunk(row[None]) for row in tokens])
+        mask = (tokens != 0).long()
+        padded = text.trunk.pooler(text.trunk.transformer(input_ids=tokens, attention_mask=mask), mask)
+    assert lengths == [8, 5, 8, 64]
+    torch.testing.assert_close(together, padded)
+    torch.testing.assert_close(together, apart)
+
+
 @pytest.mark.parametrize(("name", "length"), [("lite0-minilm", 64), ("small-vit", 77)])
 def test_of_a_text_whose_end_is_not_read_the_log_tells_once(name, length, caplog):
     text = build(name).text

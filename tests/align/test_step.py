@@ -145,6 +145,18 @@ def test_each_stage_shows_as_many_views_of_each_symbol_as_it_says(inputs):
         assert len(seen[0][1]) == views * len(step.vocabulary.prompts.drawings)
 
 
+@pytest.mark.parametrize("lock", [[], ["text"]])
+def test_texts_that_have_no_part_in_a_step_do_not_pass(inputs, lock):
+    chosen = recipe(backbone=TEXTS_LEARN["backbone"], stages={"shared": {"weights": WEIGHTS, "lock": lock}})
+    part = "text.projection" if lock else "text.trunk"
+    (passed, *more), step = what_passes(inputs, chosen, batch_of([0, 5, 9], [0, 1, 2]), "shared", part)
+    assert not more
+    every, items = step.texts, step.vocabulary.text_items
+    rows = [int((every == row).all(1).nonzero()[0]) for row in passed[0]]
+    assert len(rows) < len(every)
+    assert set(items[rows].tolist()) == set(items.tolist())
+
+
 def test_smaller_symbols_pass_the_shared_tower_by_themselves_at_their_size(inputs):
     smaller = {"name": "small-convnext", "size": 64, "symbol_scale": 0.5}
     still = MIXED | {"augment": STILL, "backbone": smaller, "living": {"share": 0.0, "matched": False}}
