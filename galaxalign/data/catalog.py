@@ -31,6 +31,8 @@ ROW = "row"
 HOURS = ("h", "hr", "hrs", "hour", "hours", "hourangle")
 # Characters of an id: those of all galaxies take as much room as the longest.
 LONGEST_ID = 256
+# What no id has; a file of fixed texts ends one at the first of them.
+CONTROL = r"[\x00-\x1f\x7f]"
 # How far rounding may take a share of votes beyond 0 and 1.
 ROUNDING = 1e-3
 # How catalogues call the splits.
@@ -163,7 +165,13 @@ def _ids(column: "pd.Series[Any]", where: Places, marks: Marks) -> "pd.Series[st
         "no_id",
         lambda row: f"{where(row)}: {column.name!r} has {length[row]} {said}",
     )
-    ids = ids.mask(length > LONGEST_ID, "")
+    control = ids.str.contains(CONTROL)
+    marks.add(
+        control.to_numpy(bool),
+        "no_id",
+        lambda row: f"{where(row)}: {column.name!r} is {ids[row]!r}, which has a control character",
+    )
+    ids = ids.mask((length > LONGEST_ID) | control, "")
     empty = (ids == "").to_numpy(bool)
     double = ids.duplicated().to_numpy(bool) & ~empty
     twice = ids[~double & ids.isin(ids[double].unique())]

@@ -58,12 +58,12 @@ def loses_digits(column: "pd.Series[Any]") -> bool:
     """
     if pd.api.types.is_float_dtype(column.dtype):
         exact = EXACT_SINGLE if _is_single(column) else EXACT
-        return bool((column.abs() > exact).any())
+        return bool((column.abs() >= exact).any())
     if isinstance(column.dtype, pd.StringDtype):
         rounded = column[column.str.fullmatch(_ROUNDED).fillna(False).astype(bool)]
         # A few may be anything, and are but a few bad rows.
-        return bool((rounded.astype(float) > EXACT).sum() > len(column) / 2)
-    return column.dtype == object and any(isinstance(cell, float) and abs(cell) > EXACT for cell in column)
+        return bool((rounded.astype(float) >= EXACT).sum() > len(column) / 2)
+    return column.dtype == object and any(isinstance(cell, float) and abs(cell) >= EXACT for cell in column)
 
 
 def numbers(column: "pd.Series[Any]") -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import lzma
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +24,8 @@ _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open
 BLOCK = 2**12
 # What is wrong with a row that ends in an empty cell more, or less, than others.
 UNEVEN = "it ends in an empty cell more, or less, than other rows: quote cells that have a separator in them"
+# Where a line ends, as `csv` has it.
+_BREAK = re.compile(r"\r\n|\r|\n")
 # Read after the last line, so that a quote that is open there is seen.
 _END = "\0end"
 
@@ -76,16 +79,21 @@ def read_rows(path: Path, separator: str, wanted: Sequence[str]) -> Rows:
     # Rows that have a cell more or less than the header, an empty one at the end.
     uneven: list[int] = []
     for first, last, record in records:
-        fault = ""
+        fault, lost = "", list[int]()
         if len(record) != len(header) or first != last:
-            fault = _fault(first, last, record, header, places)
+            lost = _swallowed(first, record, separator, len(header)) if first != last else []
+            fault = _fault(first, last, record, header, places, lost)
         if len(record) != len(header) and not fault:
             uneven.append(len(lines))
         if fault:
             faults[len(lines)] = fault
         picked.append(nothing if fault else pick(record))
         lines.append(first)
-        if len(picked) == BLOCK:
+        for line in lost if fault else ():
+            faults[len(lines)] = f"it lies in a cell of line {first}, as if a quote were left open there"
+            picked.append(nothing)
+            lines.append(line)
+        if len(picked) >= BLOCK:
             frames.append(_packed(wanted, picked))
             picked = []
     frames.append(_packed(wanted, picked))
@@ -106,13 +114,29 @@ def _packed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> pd.DataFrame
     return frame
 
 
-def _fault(first: int, last: int, record: Sequence[str], header: Sequence[str], places: Sequence[int]) -> str:
-    """What is wrong with the row of lines `first` to `last`, if anything is."""
+def _fault(
+    first: int, last: int, record: Sequence[str], header: Sequence[str], places: Sequence[int], lost: Sequence[int]
+) -> str:
+    """What is wrong with the row of lines `first` to `last`, if anything is; those of `lost` look like rows, too."""
+    if last > first and (lost or any("\n" in record[place] or "\r" in record[place] for place in places)):
+        return f"a cell goes on to line {last}, as if a quote were left open"
     if len(record) != len(header) and not _ends_in_separator(record, header):
         return f"it has {len(record)} cells, the header {len(header)}"
-    if last > first and any("\n" in record[place] or "\r" in record[place] for place in places):
-        return f"a cell goes on to line {last}, as if a quote were left open"
     return ""
+
+
+def _swallowed(first: int, record: Sequence[str], separator: str, cells: int) -> list[int]:
+    """Lines of a row, but for its first, that have as many cells as a row by themselves, or more."""
+    line, found = first, list[int]()
+    for place, cell in enumerate(record):
+        _, *parts = _BREAK.split(cell)
+        for part in parts:
+            line += 1
+            # The last one goes on in the cells that follow.
+            behind = len(record) - place - 1 if part is parts[-1] else 0
+            if part.count(separator) + behind >= max(1, cells - 1):
+                found.append(line)
+    return found
 
 
 def _names(header: Sequence[str]) -> tuple[str, ...]:
@@ -129,15 +153,21 @@ def _records(path: Path, separator: str) -> Iterator[tuple[int, int, list[str]]]
     """The first and last line of every row, from 1, and its cells."""
     with _OPENERS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(chain(_lines(file), [_END]), delimiter=separator)
-        line, last = 1, 0
+        line, last, begun = 1, 0, False
         try:
             for record in reader:
                 line, last = last + 1, reader.line_num
                 if record == [_END]:
                     return
-                if len(record) > 1 or "".join(record).strip():
-                    yield line, last, record
+                alone = "".join(record).strip() if len(record) < 2 else None
+                # Some write a title, or comments, above the header.
+                if alone == "" or (alone is not None and alone.startswith("#") and not begun):
+                    continue
+                begun = True
+                yield line, last, record
         except csv.Error as error:
+            if reader.line_num > last + 1 and "field larger" in str(error):
+                raise ValueError(f"a quote that opens in line {last + 1} or after is never closed") from error
             raise ValueError(f"line {last + 1}: {error}") from error
         raise ValueError(f"a quote that opens in line {line} or after is never closed")
 

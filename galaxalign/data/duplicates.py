@@ -100,10 +100,17 @@ def duplicate_groups(prints: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDA
         Which galaxies have a picture, (N,); the others are groups of their own.
     """
     rows = np.flatnonzero(known)
-    pairs = [np.argwhere(shares <= LIMIT) + start for start, shares in differences(prints[rows])]
-    first, second = np.concatenate([np.zeros((0, 2), np.int64), *pairs]).T
-    links = coo_array((np.ones(len(first), bool), (rows[first], rows[second])), shape=(len(prints), len(prints)))
-    _, groups = connected_components(links, directed=False)
+    # Pictures in many files, such as that of an error, count once, and pairs are forgotten once they are joined:
+    # they would take room by the square.
+    _, first, same = np.unique(np.packbits(prints[rows], axis=1), axis=0, return_index=True, return_inverse=True)
+    joined = np.arange(len(first))
+    for start, shares in differences(prints[rows[first]]):
+        one, other = np.nonzero(shares <= LIMIT)
+        ends = joined[one + start], joined[other + start]
+        links = coo_array((np.ones(len(one), bool), ends), shape=(len(first), len(first)))
+        joined = connected_components(links, directed=False)[1][joined]
+    groups = len(first) + np.arange(len(prints))
+    groups[rows] = joined[same.reshape(-1)]
     return renumber(groups)
 
 

@@ -162,6 +162,23 @@ def scaling_of(path: Path, unit: Unit) -> tuple[float, float, Value | None]:
     return float(cards["BSCALE"]), float(cards["BZERO"]), cards.get("BLANK")
 
 
+def linear(path: Path, values: NDArray[Any], header: Mapping[str, Value]) -> NDArray[Any]:
+    """Flux of an image that Pan-STARRS keeps as asinh magnitudes, by BSOFTEN and BOFFSET; others as they are.
+
+    f = BOFFSET + 2 BSOFTEN sinh(x ln(10) / 2.5), the inverse of what the survey writes its stacks with (Waters et al.
+    2020, ApJS 251, 4).  Raises `BadImage` (unreadable) where the cards are no numbers.
+    """
+    if not {"BSOFTEN", "BOFFSET"} <= set(header):
+        return values
+    try:
+        soften, offset = float(header["BSOFTEN"]), float(header["BOFFSET"])
+    except ValueError as error:
+        raise BadImage("unreadable", f"{path} has a BSOFTEN or BOFFSET that is no number") from error
+    with np.errstate(all="ignore"):
+        flux: NDArray[np.float64] = offset + 2 * soften * np.sinh(values.astype(np.float64) * (math.log(10) / 2.5))
+    return flux
+
+
 def _unpack_tiles(path: Path, unit: Unit, data: bytes) -> NDArray[Any]:
     """The values of a tile-compressed image.
 
@@ -198,7 +215,7 @@ def _masked(
     """The planes of an image, not a number where a mask marks them."""
     bands = band_names(str(unit.header.get("BANDS", "")), single=sum(side > 1 for side in unit.shape) < 3)
     dropped, band = _axis_order(path, unit, bands, layout)
-    cube = _as_float32(_cube(values, dropped, band))
+    cube = _as_float32(_cube(linear(path, values, unit.header), dropped, band))
     for key, found in masks.items():
         if found is None:
             raise BadImage("missing_extension", f"{path} has no image in an extension named {key!r}")
@@ -206,14 +223,17 @@ def _masked(
         mask = _cube(found[1], dropped if same else (), band if same else 0)
         if mask.ndim != 3 or mask.shape[1:] != cube.shape[1:] or len(mask) not in (1, len(cube)):
             raise BadImage("shape", f"{path}: extension {key!r} is {mask.shape}, the image is {cube.shape}")
-        cube = np.where(is_blank(path, key, mask, layout), np.float32(np.nan), cube)
+        cube = np.where(is_blank(path, key, mask, found[0].header, layout), np.float32(np.nan), cube)
     return Planes(values=cube, bands=bands, header=unit.header, raw=unit.raw)
 
 
-def is_blank(path: Path, key: str | int, mask: NDArray[Any], layout: Layout) -> NDArray[np.bool_]:
-    """Which pixels a mask of the layout, by its key, marks as without data.
+def is_blank(
+    path: Path, key: str | int, mask: NDArray[Any], header: Mapping[str, Value], layout: Layout
+) -> NDArray[np.bool_]:
+    """Which pixels a mask of the layout, by its key and with its header, marks as without data.
 
-    Raises `BadImage` (shape) where bits are asked for and it holds no integers.
+    A pixel without a value of its own is marked.  Raises `BadImage` (shape) where bits are asked for and it holds no
+    integers.
     """
     if key == layout.inverse_variance:
         return np.logical_not(mask > 0)
@@ -221,9 +241,13 @@ def is_blank(path: Path, key: str | int, mask: NDArray[Any], layout: Layout) -> 
     bits = layout.mask_bits
     if not bits:
         return marked
-    if mask.dtype.kind not in "iu":
+    known = np.isfinite(mask)
+    whole = np.where(known, mask, 0).astype(np.int64)
+    # Integers of which some have no value (BLANK) come as floats.
+    integers = int(header.get("ZBITPIX", header["BITPIX"])) > 0
+    if not integers or (mask.dtype.kind == "f" and (whole != mask)[known].any()):
         raise BadImage("shape", f"{path}: extension {key!r} holds no integers, whose bits data.fits.mask asks for")
-    marked = (mask.astype(np.int64) & sum(1 << bit for bit in set(bits))) != 0
+    marked = ((whole & sum(1 << bit for bit in set(bits))) != 0) | ~known
     return marked
 
 

@@ -13,6 +13,8 @@ from astropy.io import fits
 
 from galaxalign.data.table import Table, description_of, native
 
+# Tables of SExtractor's files (FITS_LDAC) that are no catalogues, but the header of the image.
+NO_CATALOGUE = ("LDAC_IMHEAD",)
 # Comments between which astropy describes a table.
 BEGIN, END = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--", "--END-ASTROPY-SERIALIZED-COLUMNS--"
 
@@ -29,7 +31,8 @@ def open_fits(path: Path) -> Table:
             if not hasattr(unit, "fileinfo"):
                 # Behind a unit that it cannot make out astropy finds the same one again and again.
                 raise ValueError(f"unit {place} is damaged")
-            if isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU):
+            is_table = isinstance(unit, fits.BinTableHDU | fits.TableHDU) and not isinstance(unit, fits.CompImageHDU)
+            if is_table and unit.name not in NO_CATALOGUE:
                 named = _named_fields(unit)
                 units = {column.name: column.unit for column in named if column.unit}
                 names = tuple(column.name for column in named)

@@ -2,7 +2,7 @@
 
 MEANINGS = {
     "cells": "its row has not as many cells as the header, or one that runs over several lines",
-    "no_id": "the catalogue gives it no id, or one of more than 256 characters",
+    "no_id": "the catalogue gives it no id, one of more than 256 characters, or one with a control character",
     "duplicate_id": "an earlier row of the catalogue has its id",
     "no_objid": "its id is no SDSS objid, by which galaxies are grouped",
     "position": "its position is empty, cannot be read or is not on the sky",
@@ -16,7 +16,7 @@ MEANINGS = {
     "truncated": "the file ends before its image does",
     "missing_band": "a band that the colours need is not there",
     "missing_extension": "a FITS extension that data.fits names is not there",
-    "shape": "the bands differ in shape and no WCS tells how they lie, or the image is not two-dimensional",
+    "shape": "bands differ in shape and no WCS says how they lie, it is not two-dimensional, or its pixels not square",
     "depth": "the picture's values are neither of 8 nor of 16 bits, or lie where no reader finds them",
     "too_large": "the image has more pixels than any cutout (a decompression bomb, or a header that lies)",
     "edge": "more than data.quality.max_edge of it lies beyond the edge of the survey or of its tile",

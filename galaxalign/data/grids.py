@@ -12,6 +12,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from galaxalign.data.orientation import SQUARE
+
 Numbers = NDArray[np.float64]
 
 # Header cards that say where pixels lie on the sky, distortions included.
@@ -24,8 +26,7 @@ _SKY = re.compile(
 _OTHER_SYSTEMS = {"FK4", "FK4-NO-E", "GAPPT"}
 # Years that precession needs for a twentieth of an arcsec.
 _SAME_EQUINOX = 1e-3
-# How many times as long as wide pixels may be: a galaxy's axis ratio is seen so much wrong.
-_SQUARE = 1.02
+_DEGREES = {"deg", "degree", "degrees"}
 # The step of the numerical derivative, degrees.
 _STEP = 1 / 3600
 # A position is on a grid if the way to its pixel and back brings no more than this aside, degrees: polynomial
@@ -66,7 +67,7 @@ class Grid:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                wcs = WCS(header, naxis=2)
+                wcs = WCS(_spelled(header), naxis=2)
                 wcs.wcs.set()
         except Exception as error:  # astropy raises a score of kinds, bare ValueError and AssertionError among them
             raise NoGrid(f"its WCS cannot be read ({' '.join(str(error).split())})") from error
@@ -80,7 +81,7 @@ class Grid:
             date = "" if np.isnan(equinox) else f" of equinox {equinox:g}"
             raise NoGrid(f"its WCS is in RA and DEC{f' ({system})' if system else ''}{date}, not of J2000")
         lengths = np.linalg.svd(wcs.pixel_scale_matrix, compute_uv=False)
-        if lengths[0] > _SQUARE * lengths[1]:
+        if lengths[0] > SQUARE * lengths[1]:
             raise NoGrid(
                 f"its pixels are {lengths[0] / lengths[1]:.3g} times as long as wide: bring it onto square ones"
             )
@@ -147,7 +148,16 @@ def celestial_wcs(raw: bytes) -> WCS:
     # Wcslib knows ASCII alone, and comments with a degree sign or an accent say nothing of the sky.
     header = fits.Header.fromstring(_STRANGE.sub(b"?", raw).decode("ascii"))
     # SIP is of the first two axes, and astropy refuses it where there are others.
-    return WCS(header, naxis=2 if "A_ORDER" in header or "B_ORDER" in header else None).celestial
+    return WCS(_spelled(header), naxis=2 if "A_ORDER" in header or "B_ORDER" in header else None).celestial
+
+
+def _spelled(header: fits.Header) -> fits.Header:
+    """A header that spells degrees as FITS does; astropy mends others, but not where it reads two axes alone."""
+    spelled = header.copy()
+    for key in ("CUNIT1", "CUNIT2"):
+        if str(header.get(key, "")).strip().lower() in _DEGREES:
+            spelled[key] = "deg"
+    return spelled
 
 
 def _transformed(transform: Callable[..., Any], first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:

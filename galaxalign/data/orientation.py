@@ -14,6 +14,8 @@ UPRIGHT = np.array([[-1.0, 0.0], [0.0, 1.0]])
 # is as the matrix says.
 _ZENITHAL = ("", "TAN", "SIN", "STG", "ARC", "ZEA", "NCP")
 _SCALE = re.compile(r"CDELT\d|CROTA\d|(CD|PC)\d_\d|PC00\d00\d")
+# How many times as long as wide pixels may be: a galaxy's axis ratio is seen so much wrong.
+SQUARE = 1.02
 # How far north may turn between the reference point and an image's middle, degrees, before it is looked up there.
 _TURN = 0.5
 
@@ -66,6 +68,13 @@ def is_plain(header: dict[str, Value], axes: NDArray[np.float64], height: int, w
     way = math.hypot(*(axes @ ((width + 1) / 2 - x, (height + 1) / 2 - y)))
     farthest = abs(pole) + way
     return farthest < 89 and way * math.tan(math.radians(farthest)) <= _TURN
+
+
+def elongation(axes: NDArray[np.float64]) -> float:
+    """How many times as long as wide pixels are, whose `sky_axes` are given."""
+    # Half the sum of the longest over the shortest side and of its inverse.
+    mean = float((axes * axes).sum()) / (2 * abs(_determinant(axes)))
+    return mean + math.sqrt(max(0.0, mean * mean - 1))
 
 
 def _linear(header: dict[str, Value], pair: tuple[int, int]) -> list[float]:

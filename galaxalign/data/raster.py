@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from galaxalign.data.crop import crop_centre
@@ -19,6 +20,8 @@ MAX_PIXELS = 2**25
 MAX_BYTES = 2**28
 # One of these is in a JPEG that says how it is to be turned: EXIF, or XMP.
 TURNED = (b"Exif\0\0", b"tiff:Orientation")
+# Grey of few bits, as Pillow calls it in PNGs.
+FEW_BITS = {"L;2": 2, "L;4": 4}
 # Tags of TIFF 6.0, and what they say of pictures that Pillow reads wrongly.
 BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLES = 258, 259, 262, 284, 339
 PLAIN, WHITE_IS_ZERO, APART, UNSIGNED = 1, 0, 2, 1
@@ -55,6 +58,7 @@ def read_picture(path: Path, crop: float | None = None) -> NDArray[np.uint8]:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadImage("too_large", f"{path} has {image.width} x {image.height} pixels")
                 inverted = _check_tiff(image, path)
+                _mend_transparency(image, path)
                 ImageOps.exif_transpose(image, in_place=True)
                 colours = _colours(image, path)
                 if inverted:
@@ -87,9 +91,26 @@ def _check_tiff(image: Image.Image, path: Path) -> bool:
     bits, signs = (set(np.atleast_1d(tags.get(tag, 1)).tolist()) for tag in (BITS, SAMPLES))
     if bits == {8} and signs != {UNSIGNED}:
         raise BadImage("depth", f"{path} holds values of 8 bits with a sign: save it with values from 0 to 255")
+    if 8 < max(bits) < 16:
+        raise BadImage("depth", f"{path} holds values of {max(bits)} bits: save it with 8 or 16")
     if max(bits) > 8 and len(image.getbands()) > 1 and tags.get(PLANES) == APART and tags.get(COMPRESSION) == PLAIN:
         raise BadImage("depth", f"{path} has a plane for each colour of {max(bits)} bits: save colours side by side")
     return image.mode.startswith("I") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _mend_transparency(image: Image.Image, path: Path) -> None:
+    """Make the transparent colour of a PNG, as the file has it, one of the 8 bits that Pillow compares with.
+
+    Raises `BadImage` (depth) where it has 16, of which Pillow keeps half.
+    """
+    transparent = image.info.get("transparency")
+    if not isinstance(image, PngImageFile) or transparent is None:
+        return
+    kind = image.tile[0].args
+    if kind == "RGB;16B":
+        raise BadImage("depth", f"{path} has a transparent colour of 16 bits: save it with 8, or with an alpha channel")
+    if kind in FEW_BITS:
+        image.info["transparency"] = transparent * 255 // (2 ** FEW_BITS[kind] - 1)
 
 
 def _tiff_depth(data: bytes) -> set[int]:

@@ -27,7 +27,7 @@ from galaxalign.data.fits_layout import PLAIN, Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.locators import CUT, HDF5, split_locator
 from galaxalign.data.opening import readable
-from galaxalign.data.orientation import is_plain, orient, sky_axes
+from galaxalign.data.orientation import SQUARE, elongation, is_plain, orient, sky_axes
 from galaxalign.data.raster import MAX_PIXELS, read_picture
 
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -130,13 +130,15 @@ def _choose(path: str, planes: Planes, cube_bands: Sequence[str], bands: Sequenc
     count = len(planes.values)
     places = find_planes(path, count, planes.bands, cube_bands, bands)
     chosen = planes.values if places == list(range(count)) else planes.values[places]
-    return Flux(values=orient(chosen, _axes(planes)), bands=tuple(bands))
+    return Flux(values=orient(chosen, _axes(path, planes)), bands=tuple(bands))
 
 
-def _axes(planes: Planes) -> NDArray[np.float64]:
-    """Which way the sky lies in the middle of an image."""
+def _axes(path: str, planes: Planes) -> NDArray[np.float64]:
+    """Which way the sky lies in the middle of an image, whose pixels must be square."""
     height, width = planes.values.shape[1:]
     axes = sky_axes(planes.header)
+    if (length := elongation(axes)) > SQUARE:
+        raise BadImage("shape", f"{path}: its pixels are {length:.3g} times as long as wide: bring it onto square ones")
     if is_plain(planes.header, axes, height, width):
         return axes
     # As with tiles.
@@ -163,7 +165,7 @@ def _stack(source: str, bands: Sequence[str], planes: Sequence[Planes]) -> Flux:
     from galaxalign.data.regridding import stack_bands
 
     values = stack_bands(bands, planes, source)
-    return Flux(values=orient(values, _axes(planes[0])), bands=tuple(bands))
+    return Flux(values=orient(values, _axes(source, planes[0])), bands=tuple(bands))
 
 
 @lru_cache(maxsize=4)

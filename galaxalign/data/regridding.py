@@ -20,7 +20,7 @@ SAME = 0.05
 # Cards that may move a grid.
 _PLACING = ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA", "CD", "PC", "PV", "LONPOLE", "LATPOLE", "A_", "B_", "RADESYS")
 # Words that make a value a brightness, which does not grow with the pixel, in a BUNIT that astropy does not know.
-_PER_AREA = ("/SR", "SR-1", "SR^-1", "ARCSEC", "PIX2")
+_PER_AREA = ("/SR", "SR-1", "SR^-1", "/STER", "ARCSEC", "PIX2", "/BEAM", "BEAM-1", "BEAM^-1")
 
 
 def stack_bands(bands: Sequence[str], planes: Sequence[Planes], source: str) -> NDArray[np.float32]:
@@ -144,10 +144,10 @@ def is_per_area(text: str) -> bool:
                 unit = Unit(text, format=kind)
             except (ValueError, TypeError):
                 continue
-        if unit == Unit("K"):
-            return True
         # A magnitude per area has units of its own under its logarithm.
         unit = getattr(unit, "physical_unit", unit)
+        if unit.is_equivalent("K"):
+            return True
         powers = list(zip(unit.bases, unit.powers, strict=True))
         angles = [power for base, power in powers if base.is_equivalent("rad") or base.is_equivalent("sr")]
         beams = [power for base, power in powers if base == Unit("beam")]

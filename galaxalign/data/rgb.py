@@ -19,6 +19,8 @@ from galaxalign.errors import GalaxAlignError, nearest
 
 # In the order of a picture's last axis.
 COLOURS = ("red", "green", "blue")
+# Arguments of asinh up to which a stretch hardly bends.
+BENT = 0.1
 # The functions, and the numbers that each takes.
 STRETCHES = {
     "legacy_survey": ("m", "Q"),
@@ -106,7 +108,7 @@ def legacy_survey_rgb(planes: NDArray[np.float32], *, m: float, Q: float) -> NDA
     planes += np.float32(m)
     intensity = _mean([np.maximum(plane, 0) for plane in planes])
     intensity[intensity == 0] = 1e-6
-    planes *= _asinh(np.float32(Q) * intensity) / (np.float32(math.sqrt(Q)) * intensity)
+    planes *= _asinh(np.float32(Q) * intensity, bent=Q > BENT) / (np.float32(math.sqrt(Q)) * intensity)
     return _clipped(planes)
 
 
@@ -123,7 +125,7 @@ def lupton_rgb(planes: NDArray[np.float32], *, stretch: float, Q: float, minimum
     intensity = _mean(planes)
     # Where there is no light: so little that its asinh, and with it the colour, is exactly 0.
     np.maximum(intensity, np.finfo(np.float32).tiny, out=intensity)
-    factor = _asinh(np.float32(Q / stretch) * intensity)
+    factor = _asinh(np.float32(Q / stretch) * intensity, bent=Q > BENT)
     factor *= np.float32(0.1 / math.asinh(0.1 * Q))
     factor /= intensity
     planes *= factor
@@ -149,7 +151,7 @@ def asinh_rgb(planes: NDArray[np.float32], limits: NDArray[np.float32], softenin
     """
     low, high = limits[:, 0, None, None], limits[:, 1, None, None]
     share = _clipped((planes - low) / (high - low))
-    return _asinh(share / np.float32(softening)) / np.float32(math.asinh(1 / softening))
+    return _asinh(share / np.float32(softening), bent=1 / softening > BENT) / np.float32(math.asinh(1 / softening))
 
 
 def find_limits(planes: NDArray[np.float32], stretch: Stretch) -> NDArray[np.float32]:
@@ -228,8 +230,13 @@ def _mean(planes: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArra
     return total
 
 
-def _asinh(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """asinh of values from 0, as log(x + sqrt(x x + 1)), which processors do many at a time."""
+def _asinh(values: NDArray[np.float32], *, bent: bool) -> NDArray[np.float32]:
+    """asinh of values from 0; of a curve that bends as log(x + sqrt(x x + 1)), which processors do many at a time.
+
+    Of small x that sum keeps few digits, and a stretch that hardly bends is made of them alone.
+    """
+    if not bent:
+        return np.arcsinh(values)
     root = values * values
     root += 1
     np.sqrt(root, out=root)

@@ -222,7 +222,8 @@ def _candidates(
     margin = float(arcsec[there].max()) / 3600 / np.sqrt(2)
     for number, tile in enumerate(tiles):
         angle = np.radians(min(180.0, tile.radius + margin))
-        rows = there[np.sort(tree.query_ball_point(tile.centre, 2 * np.sin(angle / 2) + 1e-9, return_sorted=False))]
+        near = tree.query_ball_point(tile.centre, 2 * np.sin(angle / 2) + 1e-9, return_sorted=False)
+        rows = there[np.sort(np.array(near, np.intp))]
         if len(rows):
             yield number, rows, _grids(tile)
 

@@ -81,6 +81,18 @@ def test_an_id_that_is_a_page_is_none(folder):
     assert galaxies["flag"].tolist()[:5] == ["", "no_id", "no_id", "no_id", ""]
     assert galaxies["id"].tolist()[:4] == ["a" * 256, "row_2", "row_3", "row_4"]
     assert galaxies["reason"][2].endswith("row 3 (line 4): 'name' has 100000 characters, 256 are allowed")
+    # An id that ends at one in the store would be another's.
+    galaxies = read(folder, rows(name={0: "a", 1: "a\0", 2: "b\x7f"}))
+    assert galaxies["flag"].tolist()[:3] == ["", "no_id", "no_id"]
+    assert galaxies["reason"][1].endswith("row 2 (line 3): 'name' is 'a\\x00', which has a control character")
+
+
+def test_ids_of_several_kinds_in_one_column_stay_texts(folder):
+    names = ["7", "007", "7.0", "x-7", "", "1e3", "7", "-1"]
+    galaxies = read(folder, rows(name=dict(enumerate([*names, str(2**63 + 1)]))))
+    assert galaxies["id"].tolist()[:8] == ["7", "007", "7.0", "x-7", "row_5", "1e3", "7_row_7", "-1"]
+    assert galaxies["id"][8] == str(2**63 + 1)
+    assert galaxies["flag"].tolist() == [*[""] * 4, "no_id", "", "duplicate_id", "", "", ""]
 
 
 def test_names_for_rows_without_one_stay_unique(folder):

@@ -37,8 +37,44 @@ def test_a_row_with_a_separator_in_a_note_is_flagged_and_the_others_stay(tmp_pat
 def test_a_quote_that_closes_lines_later_is_flagged(tmp_path):
     text = 'id,file,ra,dec,label\n1,a,10,1,0\n3,"c,30,3,2\n4,d,40,4,2\n5,e",50,5,4\n6,f,60,6,1\n'
     found = galaxies(tmp_path, text)
-    assert found["flag"].tolist() == ["", "cells", ""]
+    assert found["flag"].tolist() == ["", "cells", "cells", "cells", ""]
     assert "row 2 (line 3): a cell goes on to line 5, as if a quote were left open" in found["reason"][1]
+    assert found["reason"][2].endswith(
+        "row 3 (line 4): it lies in a cell of line 3, as if a quote were left open there"
+    )
+    assert found["id"].tolist() == ["1", "row_2", "row_3", "row_4", "6"]
+
+
+@pytest.mark.parametrize("closed", ['899,179,1,ends here"', '899,179,1,"', '899,179,"1",x'])
+def test_rows_between_two_stray_quotes_in_a_note_are_flagged_one_by_one(tmp_path, closed):
+    rows = [f"{row},{row % 360},1,fine" for row in range(1000)]
+    rows[10], rows[899] = '10,10,1,"bright star', closed
+    columns = {"id": "id", "ra": "ra", "dec": "dec"}
+    found = galaxies(tmp_path, "\n".join(["id,ra,dec,note", *rows]), columns=columns)
+    lost = list(range(10, 900))
+    assert np.flatnonzero(found["flag"] == "cells").tolist() == lost
+    assert np.flatnonzero(found["flag"] != "").tolist() == lost
+    assert len(found) == 1000
+    assert found["reason"][10].endswith("row 11 (line 12): a cell goes on to line 901, as if a quote were left open")
+    assert found["reason"][899].endswith(
+        "row 900 (line 901): it lies in a cell of line 12, as if a quote were left open there"
+    )
+    assert found["id"][900] == "900"
+
+
+def test_a_quote_that_never_closes_is_told_in_a_large_table_too(tmp_path):
+    text = 'id,file\n1,"a\n' + "".join(f"{row},b\n" for row in range(30000))
+    with pytest.raises(GalaxAlignError, match="a quote that opens in line 2 or after is never closed"):
+        galaxies(tmp_path, text, columns={"id": "id", "file": "file"})
+
+
+def test_titles_above_the_header_are_read_over(tmp_path):
+    found = galaxies(tmp_path, "#Table1\n\n# of the server\nid,ra\n1,10\n2,x\n", columns={"id": "id", "ra": "ra"})
+    assert found["id"].tolist() == ["1", "2"]
+    assert "row 2 (line 6): 'ra' is 'x'" in found["reason"][1]
+    # A name that begins so is one.
+    found = galaxies(tmp_path, "#id,ra\n1,10\n", columns={"id": "#id", "ra": "ra"})
+    assert found["ra"].tolist() == [10]
 
 
 def test_a_quote_that_never_closes_is_an_error(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures of the same sky are found however they are turned, and those of different galaxies are told apart."""
 
 import io
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -98,6 +99,31 @@ def test_groups_of_duplicates():
     known = np.array([True] * 5 + [False])
     assert duplicate_groups(prints, known).tolist() == [0, 1, 0, 2, 1, 3]
     assert duplicate_groups(prints[:0], known[:0]).tolist() == []
+
+
+def test_many_copies_of_one_picture_take_no_more_memory_than_others():
+    prints = np.repeat(np.array([fingerprint(galaxy(seed)) for seed in range(4)]), 2000, axis=0)
+    tracemalloc.start()
+    groups = duplicate_groups(prints, np.ones(len(prints), bool))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert groups.tolist() == np.repeat(np.arange(4), 2000).tolist()
+    # Eight million pairs of 16 bytes.
+    assert peak < 50e6
+
+
+def test_chains_of_like_pictures_are_one_group_across_blocks(monkeypatch):
+    """Each is like the next alone."""
+    signs = np.random.default_rng(0).integers(0, 2, BITS).astype(bool)
+    step = int(LIMIT * BITS) - 2
+    prints = []
+    for start in range(0, BITS - step, step):
+        prints.append(signs.copy())
+        signs[start : start + step] ^= True
+    monkeypatch.setattr("galaxalign.data.duplicates.BLOCK", 2)
+    (_, shares), *_ = differences(np.array(prints[:2]))
+    assert shares[0, 1] <= LIMIT
+    assert duplicate_groups(np.array(prints), np.ones(len(prints), bool)).tolist() == [0] * len(prints)
 
 
 def test_no_picture_has_a_fingerprint(tmp_path):

@@ -243,6 +243,20 @@ def test_a_matrix_that_describes_no_sky_neither_turns_nor_mirrors(tmp_path, matr
     assert np.array_equal(read(path, bands=("r",)), plane[:, ::-1])
 
 
+@pytest.mark.parametrize(("scale", "words"), [(1.01, ""), (2.0, "2 times as long as wide"), (0.5, "2 times as long")])
+def test_pixels_must_be_square(tmp_path, scale, words):
+    header = fits.Header([("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 10.0), ("CRVAL2", 10.0)])
+    header.update({"CRPIX1": 4.0, "CRPIX2": 4.0, "CD1_1": -0.6e-4 * scale, "CD1_2": 0.8e-4, "CD2_1": 0.8e-4 * scale})
+    header["CD2_2"] = 0.6e-4
+    path = write(tmp_path / "a.fits", fits.ImageHDU(noise(8, 8), header))
+    if not words:
+        assert read(path, bands=("r",)).shape == (1, 8, 8)
+        return
+    with pytest.raises(BadImage, match=words) as bad:
+        read(path, bands=("r",))
+    assert bad.value.flag == "shape"
+
+
 def test_a_header_with_a_degree_sign_is_looked_up_on_the_sky_too(tmp_path):
     """Near the pole north is not where the matrix says."""
     plane = noise(1, 40, 40)

@@ -1,5 +1,7 @@
 """Pictures of every kind, known pixels out of each, and the flags that a picture's own light brings."""
 
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -60,7 +62,7 @@ def test_jpeg_pixels_are_pillow_s(tmp_path, mode, options):
 
 
 def test_real_jpeg_pixels_are_pillow_s(real_data):
-    for path in sorted(real_data.glob("g*/images/*"))[::97]:
+    for path in sorted(real_data.glob("g*/images/*")):
         with Image.open(path) as image:
             assert np.array_equal(read_picture(path), np.asarray(image.convert("RGB"))), path.name
 
@@ -128,6 +130,42 @@ def test_pictures_are_turned_as_exif_says(tmp_path, turn, name):
 def test_a_transparent_grey_of_sixteen_bits_is_black(tmp_path):
     Image.fromarray(np.array([[40000, 50000]], np.uint16)).save(tmp_path / "a.png", transparency=50000)
     assert read_picture(tmp_path / "a.png")[0, :, 0].tolist() == [40000 >> 8, 0]
+
+
+def png(path, depth, kind, row, transparent):
+    """A PNG of one line (ISO 15948), which Pillow does not write of these depths."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    width = len(row) * 8 // depth // (3 if kind == 2 else 1)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0))
+    body = chunk(b"tRNS", transparent) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "transparent", "seen"),
+    [
+        (1, [0b01000000], 1, [0] * 8),
+        (2, [0b00011011], 3, [0, 85, 170, 0]),
+        (2, [0b00011011], 1, [0, 0, 170, 255]),
+        (4, [0x0F, 0x71], 7, [0, 255, 0, 17]),
+        (8, [5, 6], 6, [5, 0]),
+    ],
+)
+def test_a_transparent_grey_of_few_bits_is_black(tmp_path, depth, row, transparent, seen):
+    path = png(tmp_path / "a.png", depth, 0, bytes(row), struct.pack(">H", transparent))
+    assert read_picture(path)[0, :, 0].tolist() == seen
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused(tmp_path):
+    row = np.array([[0x1234, 0x5678, 0x9ABC], [0x3400, 0x7800, 0xBC00]], ">u2").tobytes()
+    path = png(tmp_path / "a.png", 16, 2, row, struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC))
+    with pytest.raises(BadImage, match="save it with 8, or with an alpha channel") as bad:
+        read_picture(path)
+    assert bad.value.flag == "depth"
 
 
 def test_depths_that_pictures_do_not_have(tmp_path):
@@ -298,17 +336,21 @@ def test_extreme_flux_is_survived(tmp_path):
             assert make_picture(path, recipe, 1.0).pixels.shape == (16, 16, 3)
 
 
+NO_GALAXY = "gz1/images/587729387686002878.jpeg"
+
+
 @pytest.mark.parametrize("name", ["gz1", "gz2", "galaxy10_decals_sample"])
 def test_what_volunteers_classified_is_not_rejected(real_data, name):
     recipe = ImageRecipe.from_dict(DATA)
-    files = sorted((real_data / name / "images").iterdir())[::23]
+    # One is a server's error message, see below.
+    files = sorted(set((real_data / name / "images").iterdir()) - {real_data / NO_GALAXY})
     flags = [make_picture(str(file), recipe, DATA["max_blank"]).flag for file in files]
     assert not any(flags), [str(file) for file, flag in zip(files, flags, strict=True) if flag]
 
 
 def test_a_server_s_error_message_is_no_galaxy(real_data):
     # The one picture of Galaxy Zoo 1 in which SDSS wrote "getFrames() has failed".
-    path = real_data / "gz1/images/587729387686002878.jpeg"
+    path = real_data / NO_GALAXY
     assert make_picture(str(path), ImageRecipe.from_dict(DATA), DATA["max_blank"]).flag == "edge"
 
 
@@ -351,6 +393,20 @@ def test_tiff_is_read_right_or_refused(tmp_path):
         with pytest.raises(BadImage, match=words) as bad:
             read(pixels, **options)
         assert bad.value.flag == "depth"
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_tiff_of_bits_between_is_refused(tmp_path, bits):
+    values = np.random.default_rng(0).integers(0, 2**bits, (16, 16)).ravel()
+    body = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(256 * bits // 8, "big")
+    # TIFF 6.0: tag, type (LONG), count, value.
+    numbers = {256: 16, 257: 16, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: len(body)}
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers.items())
+    directory = struct.pack("<H", len(numbers)) + tags + bytes(4)
+    (tmp_path / "a.tif").write_bytes(struct.pack("<2sHI", b"II", 42, 8 + len(body)) + body + directory)
+    with pytest.raises(BadImage, match=f"of {bits} bits: save it with 8 or 16") as bad:
+        read_picture(tmp_path / "a.tif")
+    assert bad.value.flag == "depth"
 
 
 def test_a_turn_is_found_wherever_a_jpeg_says_it(tmp_path):

@@ -142,6 +142,7 @@ def test_a_real_galaxy_s_bands_lie_on_each_other(real_data):
     ("unit", "per_area"),
     [
         *((unit, True) for unit in ("MJy/sr", "MJy sr**-1", "MJy.sr**(-1)", "W/(m2 sr)", "count/s/arcmin2", "Jy/beam")),
+        *((unit, True) for unit in ("JY/BEAM", "Jansky/Beam", "MJy/ster", "mK")),
         *((unit, True) for unit in ("mag/arcsec2", "K", "adu/pix2", "nanomaggy/arcsec2", "10^-20 erg/s/cm^2/arcsec^2")),
         *((unit, False) for unit in ("", "nanomaggy", "adu", "Jy", "electron/s", "erg/s/cm2/Angstrom", "mJy/pixel")),
     ],

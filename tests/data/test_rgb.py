@@ -77,6 +77,19 @@ def test_asinh_is_astropy_s():
         assert np.abs(rgb[..., place] - 255 * AsinhStretch(0.05)(share)).max() <= 1.001
 
 
+def test_stretches_that_hardly_bend_keep_every_level():
+    flux = np.repeat(np.linspace(0, 1, 4096, dtype=np.float32).reshape(1, 64, 64), 3, axis=0)
+    grey = {colour: {"g": 1.0} for colour in ("red", "green", "blue")}
+    for softening in (5, 20, 1e4, 1e8):
+        stretch = Stretch.from_dict({**named("asinh", low=0, high=1, softening=softening).to_dict(), "colours": grey})
+        expected = 255 * np.arcsinh(flux[0].astype(np.float64) / softening) / math.asinh(1 / softening)
+        assert np.abs(to_rgb(flux, ("g", "r", "z"), stretch)[..., 0] - expected).max() <= 1.001
+    for Q in (0.2, 0.05, 1e-3, 1e-9):
+        stretch = Stretch.from_dict({**named("lupton", stretch=0.1, Q=Q, minimum=0).to_dict(), "colours": grey})
+        expected = np.minimum(255, 255 * 0.1 * np.arcsinh(Q / 0.1 * flux[0].astype(np.float64)) / math.asinh(0.1 * Q))
+        assert np.abs(to_rgb(flux, ("g", "r", "z"), stretch)[..., 0] - expected).max() <= 1.001
+
+
 @pytest.mark.parametrize("name", ["percentile", "zscale"])
 def test_limits_of_the_image_s_own_are_astropy_s(name):
     flux = np.random.default_rng(1).gamma(0.5, 3, (3, 40, 30)).astype(np.float32)

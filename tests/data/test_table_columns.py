@@ -251,3 +251,14 @@ def test_a_votable_that_names_another_file_is_not_followed(tmp_path):
     (tmp_path / "a.vot").write_text(HEAD.format(f'<TABLE><FIELD name="id" datatype="char"/>{data}</TABLE>'))
     with pytest.raises(GalaxAlignError, match="its rows are in another file, which a STREAM names"):
         open_table(tmp_path / "a.vot")
+
+
+def test_the_header_of_an_image_in_a_table_is_no_catalogue(tmp_path):
+    """FITS_LDAC of SExtractor."""
+    card = fits.BinTableHDU.from_columns(
+        [fits.Column("Field Header Card", "80A", array=["SIMPLE"])], name="LDAC_IMHEAD"
+    )
+    numbers = fits.Column("NUMBER", "J", array=[1, 2])
+    found = fits.BinTableHDU.from_columns([numbers], name="LDAC_OBJECTS")
+    fits.HDUList([fits.PrimaryHDU(), card, found]).writeto(tmp_path / "a.fits")
+    assert galaxies_of_catalogue(tmp_path / "a.fits", tmp_path, {"id": "NUMBER"})["id"].tolist() == ["1", "2"]

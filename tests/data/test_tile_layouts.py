@@ -65,6 +65,18 @@ def test_a_mask_of_floats_or_of_another_size_is_flagged(tmp_path):
         assert caught.value.flag == "shape"
 
 
+@pytest.mark.parametrize(("packed", "name"), [(False, "t.fits"), (True, "t.fits.fz")])
+def test_a_mask_of_integers_may_have_none(tmp_path, packed, name):
+    plane, mask = noise(60, 60), np.zeros((60, 60), np.int32)
+    mask[25, 25], mask[30, 30], mask[35, 35] = 4, -(2**31), 2
+    path = write(tmp_path / name, packed, SCI=plane, MASKBITS=mask)
+    with fits.open(path, mode="update", do_not_scale_image_data=True, disable_image_compression=True) as units:
+        units["MASKBITS"].header["ZBLANK" if packed else "BLANK"] = -(2**31)
+    part, whole = both(path, ("g",), replace(PLAIN, image="SCI", mask="MASKBITS", mask_bits=(2,)))
+    assert np.array_equal(part, whole, equal_nan=True)
+    assert np.argwhere(np.isnan(part[0, ::-1])).tolist() == [[5, 5], [10, 10]]
+
+
 @pytest.mark.parametrize(
     ("layout", "bands", "flag"),
     [
@@ -169,3 +181,22 @@ def test_the_first_image_is_not_taken_for_another_band(tmp_path):
         read_image(source, cube_bands=GRZ, bands=("z",))
     by_band = read_image(source, cube_bands=GRZ, bands=("z",), layout=replace(PLAIN, image="bands"))
     assert (by_band.values == 2).all()
+
+
+@pytest.mark.parametrize(("packed", "name"), [(False, "t.fits"), (True, "t.fits.fz")])
+def test_asinh_magnitudes_of_pan_starrs_become_flux(tmp_path, packed, name):
+    """As the survey writes its stacks: C = a asinh((L - BOFFSET) / (2 BSOFTEN)), a = 2.5 / ln 10."""
+    flux = np.geomspace(1, 1e5, 3600).reshape(60, 60)
+    stored = 2.5 / np.log(10) * np.arcsinh((flux - 5.0) / 40.0)
+    header = tile_header(150.0, 2.0, 60, 60)
+    header.update({"BOFFSET": 5.0, "BSOFTEN": 20.0, "EXTNAME": "SCI"})
+    kind = {"compression_type": "GZIP_1", "quantize_level": 0.0}
+    unit = fits.CompImageHDU(stored.astype(">f4"), header, **kind) if packed else fits.ImageHDU(stored, header)
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(tmp_path / name)
+    part, whole = both(tmp_path / name, ("g",), replace(PLAIN, image="SCI"))
+    np.testing.assert_allclose(whole[0, ::-1], flux[20:40, 20:40], rtol=1e-5)
+    assert np.array_equal(part, whole)
+    header["BSOFTEN"] = "high"
+    fits.ImageHDU(stored, header).writeto(tmp_path / "odd.fits")
+    with pytest.raises(BadImage, match="a BSOFTEN or BOFFSET that is no number"):
+        both(tmp_path / "odd.fits", ("g",), PLAIN)

@@ -74,6 +74,15 @@ def test_a_galaxy_is_cut_from_the_tile_that_holds_it_whole(tmp_path):
         assert not image.outside.any(), row
 
 
+def test_tiles_without_a_galaxy_and_galaxies_without_a_tile(tmp_path):
+    write_tile(tmp_path / "here_g.fits", 150.0, 2.0)
+    write_tile(tmp_path / "far_g.fits", 250.0, 2.0)
+    names, flags, _ = assign(tmp_path, [(150.0, 2.0), (150.001, 2.0)])
+    assert (names, flags) == (["here_{band}.fits"] * 2, ["", ""])
+    names, flags, _ = assign(tmp_path, [(10.0, 2.0)])
+    assert (names, flags) == ([""], ["outside"])
+
+
 def test_assignment_agrees_with_every_tile_tried(tmp_path):
     generator = np.random.default_rng(3)
     for number in range(12):
@@ -184,6 +193,7 @@ def test_the_circle_holds_the_tile(tmp_path):
         ({"CD1_1": -2 * ARCSEC / 3600}, "its pixels are 2 times as long as wide"),
         ({"RADESYS": "ICRS", "EQUINOX": 2015.5}, ""),
         ({"RADESYS": "FK5", "EQUINOX": 2000.0}, ""),
+        *(({"CUNIT1": unit, "CUNIT2": unit}, "") for unit in ("deg", "degree", "degrees", "DEG")),
     ],
 )
 def test_tiles_of_another_sky_are_left_out(tmp_path, cards, words):

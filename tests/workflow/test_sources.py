@@ -48,7 +48,8 @@ def write_survey(folder):
         table["label"][0],
     ]
     table.loc[len(table)] = ["elsewhere", "", "10.0", "-5.0", table["label"][0]]
-    table.drop(columns="file").to_csv(folder / "catalog.csv", index=False)
+    # Fields of view are four times as large.
+    table.drop(columns="file").assign(radius=SIDE * 0.262 / 4).to_csv(folder / "catalog.csv", index=False)
     for name, first in (("west", 0), ("east", 2 * SIDE)):
         part = header.copy()
         part["CRPIX1"] -= first
@@ -70,10 +71,10 @@ def test_tiles_become_a_store(workflow):
                 "source": {
                     "tiles": {
                         "path": "catalog.csv",
-                        "columns": {"id": "id", "ra": "ra", "dec": "dec", "label": "label"},
+                        "columns": {"id": "id", "ra": "ra", "dec": "dec", "label": "label", "size": "radius"},
                         "labels": "none",
                         "tiles": "*_{band}.fits.fz",
-                        "field": {"arcsec": SIDE * 0.262},
+                        "field": {"times": 4, "smallest": 1, "largest": 100},
                     }
                 },
                 "data": {"max_rejected": 0.1},
