@@ -154,12 +154,12 @@ table["label"] = generator.integers(0, 5, rows)
 table.loc[123456, "ra"] = np.nan
 table.loc[500000, "file"] = "../../etc/passwd"
 table.loc[rows - 1, "id"] = table["id"][0]
-table.to_parquet(folder / "catalog.parquet")
+table.to_csv(folder / "catalog.csv", index=False)
 (folder / "one.jpg").touch()
 columns = {"id": "id", "file": "file", "ra": "ra", "dec": "dec", "label": "label"}
 write_manifest(
     source={"catalogue": {"root": str(folder), "columns": columns, "labels": "column"}},
-    inputs=[folder / "catalog.parquet"],
+    inputs=[folder / "catalog.csv"],
     sheet=read_sheet(Path("config/morphology/gz1.yaml")),
     split=SplitRule(
         group_by="sky", radius=60, duplicates=False,
@@ -182,11 +182,16 @@ def test_a_million_rows_of_which_three_are_bad(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout) < 1.5 * 2**20, "kB resident"
-    galaxies = pd.read_parquet(tmp_path / "manifest.parquet", columns=["id", "flag", "split", "label", "group"])
+    galaxies = pd.read_parquet(
+        tmp_path / "manifest.parquet", columns=["id", "flag", "reason", "split", "label", "group"]
+    )
     assert len(galaxies) == 10**6
     assert galaxies["id"].is_unique
     bad = galaxies[galaxies["flag"] != ""]
     assert bad["flag"].to_dict() == {123456: "position", 500000: "outside_root", 999999: "duplicate_id"}
+    assert "catalog.csv, row 123457 (line 123458): 'ra' is empty" in bad["reason"][123456]
+    assert f"passwd leads outside {tmp_path}" in bad["reason"][500000]
+    assert bad["reason"][999999].endswith("row 1000000 (line 1000001): id '1237648720693755918' is that of row 1")
     assert set(bad["split"]) == {""}
     shares = galaxies["split"].value_counts(normalize=True)
     assert [round(shares[name], 3) for name in ("train", "validation", "test")] == [0.6, 0.15, 0.25]
