@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
-from galaxalign.checking import check, check_judged
+from galaxalign.checking import check, check_judged, is_model_of_run
 from galaxalign.data.patterns import find_tiles
 from galaxalign.data.sources import CUTOUTS, DOWNLOADED, FAILURES, TILES, input_files
 from galaxalign.errors import GalaxAlignError

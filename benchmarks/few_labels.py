@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.measuring import ROOT
 from galaxalign.align.__main__ import train
+from galaxalign.align.recipe import Recipe
 from galaxalign.checking import check
 from galaxalign.embed.embedding import embed_dataset
 from galaxalign.evaluate.evaluation import EvaluationSettings
@@ -43,6 +44,7 @@ def run_sweeps(config: Settings, dataset: str, results: Path, overlays: list[Pat
             symbols=folder / "symbols.h5",
             dataset=dataset,
             run=run,
+            recipe=Recipe.from_dict(recipe_settings(config, run)),
             threads=torch.get_num_threads(),
             embeddings=folder / run / "embeddings.h5",
         )

@@ -1,6 +1,7 @@
 """The configuration, checked as a whole before any work: against its schema, and for what a schema cannot say."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -53,6 +54,9 @@ def check(config: Settings, schema_path: Path, *, sources: bool = True) -> Setti
     config = {key: value if key == "datasets" and not sources else expand(value, key) for key, value in config.items()}
     check_against(config, schema, schema, "")
     config = unrolled(config)
+    for key in ("predictions", "similar"):
+        # As Snakemake calls what a run makes.
+        config[key] = config[key] | {"model": os.path.normpath(config[key]["model"])}
     for name in config["datasets"]:
         complete = dataset_settings(config, name)["data"]
         check_against(complete, schema["$defs"]["data"], schema, f"datasets.{name}.data")
@@ -83,6 +87,8 @@ def check_judged(config: Settings) -> None:
     GalaxAlignError
         One does; which, and the cure.
     """
+    for dataset in filter(lambda name: labelled(config, name), config["active"]["datasets"]):
+        _check_fractions_judged(config, dataset)
     for dataset, run in product(config["active"]["datasets"], config["active"]["runs"]):
         needs = sees_labels(config, run) or recipe_settings(config, run)["classifier"] == "probe"
         if needs and not labelled(config, dataset):
@@ -90,6 +96,25 @@ def check_judged(config: Settings) -> None:
                 f"'runs.{run}' learns from labels, which the active data set {dataset!r} (labels: none) does not have: "
                 "leave in active.runs those with labels_per_class: 0, such as living, or give the data set labels"
             )
+
+
+def _check_fractions_judged(config: Settings, dataset: str) -> None:
+    """There are galaxies in the splits that runs are judged by, unless the catalogue says which."""
+    (source,) = config["datasets"][dataset]["source"].values()
+    fractions, split = dataset_settings(config, dataset)["data"]["split"]["fractions"], config["evaluate"]["split"]
+    if "split" in source.get("columns", {}):
+        return
+    if fractions[split] == 0:
+        raise GalaxAlignError(
+            f"'evaluate.split' is {split}, of which the active data set {dataset!r} has no galaxy: raise its "
+            f"data.split.fractions.{split}, or judge by another split"
+        )
+    probed = [run for run in config["active"]["runs"] if recipe_settings(config, run)["classifier"] == "probe"]
+    if fractions["validation"] == 0 and probed and len(config["evaluate"]["probe"]) > 1:
+        raise GalaxAlignError(
+            f"'evaluate.probe' has several strengths, of which 'runs.{probed[0]}' chooses on validation galaxies, but "
+            f"the active data set {dataset!r} has none: raise its data.split.fractions.validation, or give one strength"
+        )
 
 
 def _check_plain(value: Any, where: str) -> None:
@@ -155,13 +180,17 @@ def _unseen(sheet: ClassSheet) -> Iterator[tuple[str, str]]:
 
 def _check_model(key: str, path: str, *, datasets: Settings, runs: Settings) -> None:
     """A model is a file that is there, or one that a run of the configuration makes."""
-    parts = Path(path).parts
-    known = len(parts) == 4 and parts[::3] == ("results", "model.pt") and parts[1] in datasets and parts[2] in runs
-    if not known and not Path(path).is_file():
+    if not is_model_of_run(path, datasets=datasets, runs=runs) and not Path(path).is_file():
         raise GalaxAlignError(
             f"'{key}' is {path!r}: there is no such file, and no data set and run that make it; "
             "correct the path, or name results/DATASET/RUN/model.pt"
         )
+
+
+def is_model_of_run(path: str, *, datasets: Settings, runs: Settings) -> bool:
+    """Whether a path is that of a model which a run of the configuration makes."""
+    parts = Path(path).parts
+    return len(parts) == 4 and parts[::3] == ("results", "model.pt") and parts[1] in datasets and parts[2] in runs
 
 
 def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:
@@ -170,7 +199,8 @@ def _references(config: Settings) -> Iterator[tuple[str, str, list[str]]]:
         yield "active.datasets", name, datasets
     for name in config["active"]["runs"]:
         yield "active.runs", name, runs
-    yield "figures.run", config["figures"]["run"], config["active"]["runs"]
+    if any(labelled(config, name) for name in config["active"]["datasets"] if name in datasets):
+        yield "figures.run", config["figures"]["run"], config["active"]["runs"]
     for name in config["predictions"]["datasets"]:
         yield "predictions.datasets", name, datasets
     yield "similar.dataset", config["similar"]["dataset"], datasets

@@ -77,7 +77,7 @@ def recipe_settings(config: Settings, run: str) -> Settings:
 def labelled(config: Settings, dataset: str) -> bool:
     """Whether a data set has labels to learn from and to be judged by."""
     (source,) = config["datasets"][dataset]["source"].values()
-    return bool(source.get("labels") != "none")
+    return bool(source.get("labels") != "none" and source.get("labelled", True))
 
 
 def swept_runs(config: Settings) -> list[Settings]:

@@ -7,7 +7,7 @@ from functools import reduce
 import pytest
 import yaml
 
-from galaxalign.checking import check, check_judged
+from galaxalign.checking import check, check_judged, is_model_of_run
 from galaxalign.errors import GalaxAlignError
 from galaxalign.settings import (
     dataset_settings,
@@ -299,6 +299,39 @@ def test_no_run_needs_labels_that_a_survey_does_not_have(config, tmp_path, run):
     config["active"]["runs"] = ["living", run]
     with pytest.raises(GalaxAlignError, match=f"'runs.{run}' learns from labels, .*'blank' .*labels_per_class: 0"):
         check_judged(check(config, SCHEMA))
+
+
+def test_who_judges_has_galaxies_to_judge_by(config):
+    check_judged(check(config, SCHEMA))
+    for split, fractions, words in (
+        ("test", {"train": 0.7, "validation": 0.3, "test": 0.0}, "'evaluate.split' is test, .*split.fractions.test"),
+        ("test", {"train": 0.7, "validation": 0.0, "test": 0.3}, "'evaluate.probe' has several .*'runs.frozen'"),
+    ):
+        changed = copy.deepcopy(config)
+        changed["evaluate"]["split"] = split
+        changed["data"]["split"]["fractions"] = fractions
+        with pytest.raises(GalaxAlignError, match=words):
+            check_judged(check(changed, SCHEMA))
+    changed["evaluate"]["probe"] = [0.1]
+    check_judged(check(changed, SCHEMA))
+
+
+def test_a_data_set_without_labels_needs_no_run_to_be_drawn(config):
+    config["datasets"]["simulated"]["source"]["simulated"]["labelled"] = False
+    config["active"]["runs"] = ["living"]
+    check_judged(check(config, SCHEMA))
+    config["active"]["runs"] = ["living", "galaxalign"]
+    with pytest.raises(GalaxAlignError, match=r"'runs.galaxalign' learns from labels"):
+        check_judged(check(config, SCHEMA))
+
+
+def test_a_model_is_called_as_snakemake_calls_it(config):
+    config["predictions"]["model"] = "./results//simulated/galaxalign/model.pt"
+    assert check(config, SCHEMA)["predictions"]["model"] == "results/simulated/galaxalign/model.pt"
+    names = {"datasets": config["datasets"], "runs": config["runs"]}
+    assert is_model_of_run("results/simulated/galaxalign/model.pt", **names)
+    for path in ("results/simulated/galaxalign/best.pt", "results/simulated/x/model.pt", "m/model.pt"):
+        assert not is_model_of_run(path, **names)
 
 
 def test_labels_that_a_start_saw_count(config):

@@ -16,6 +16,7 @@ from galaxalign.align.votes import TreeTargets, store_mass
 from galaxalign.data.store import Store, read_store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.provenance import content_mark
+from galaxalign.settings import epochs_of
 from galaxalign.symbols.living import LivingSymbols
 from galaxalign.symbols.matching import read_look
 from galaxalign.symbols.sheet import ClassSheet
@@ -80,12 +81,13 @@ def read_inputs(source: Source, recipe: Recipe) -> Inputs:
             f"{source.images} and {source.symbols} are of different class sheets; delete both to make them again"
         )
     used = used_rows(store, recipe)
-    if len(used) == 0 and recipe.living.share == 0:
+    trained = epochs_of(recipe.to_dict()) > 0
+    if trained and len(used) == 0 and recipe.living.share == 0:
         raise GalaxAlignError(
             f"{source.images} has no labelled galaxy to train on; the data set needs labels and a split, "
             "or the run a living.share above 0 and, as epoch_size, the number of rendered galaxies in an epoch"
         )
-    if len(used) == 0 and recipe.epoch_size == "all":
+    if trained and len(used) == 0 and recipe.epoch_size == "all":
         raise GalaxAlignError(
             f"{source.images} has no labelled galaxy, so that an epoch_size of all is none: give the number of "
             "rendered galaxies in an epoch"

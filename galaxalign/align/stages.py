@@ -26,6 +26,7 @@ from galaxalign.align.training import train_stage
 from galaxalign.align.validation import validate, validation_scores
 from galaxalign.errors import GalaxAlignError
 from galaxalign.memory import keep_freed_memory
+from galaxalign.settings import epochs_of, first_stage
 from galaxalign.symbols.sheet import ClassSheet
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,11 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
 
     Then the share of the fine-tuning that does best on validation is kept, a linear head is fitted if the recipe
     wants one and no stage has trained it, and the probabilities are calibrated on validation.
+
+    Raises
+    ------
+    GalaxAlignError
+        The checkpoint is not of stage 1 of this recipe and data set.
     """
     torch.set_num_threads(source.threads)
     keep_freed_memory()
@@ -75,6 +81,7 @@ def align_symbol(source: Source, recipe: Recipe, *, shared: Path, model: Path, h
     inputs = read_inputs(source, recipe)
     with processes() as device:
         checkpoint = load_checkpoint(shared)
+        check_recipe_of(shared, checkpoint, "shared", recipe, source.dataset)
         towers, stage = checkpoint.model, recipe.stages["symbol"]
         if stage.epochs and (stage.weights.symbol_text or stage.weights.image_symbol):
             towers.own_symbol_tower()
@@ -105,6 +112,18 @@ def is_made(model: Path, source: Source, recipe: Recipe, shared: Path | None = N
     return (made.recipe.to_dict(), made.code, made.dataset, made.made_from) == asked
 
 
+def check_recipe_of(model: Path, checkpoint: Checkpoint, stage: str, recipe: Recipe, dataset: str) -> None:
+    """Raise `GalaxAlignError` where a model, such as one from the command line, is not what a run's stage makes."""
+    made, asked = checkpoint.recipe.to_dict(), recipe.to_dict()
+    if stage == "shared":
+        made, asked = first_stage(made), first_stage(asked)
+    wrong = next((key for key in asked if made.get(key) != asked[key]), "")
+    if (checkpoint.stage, checkpoint.dataset) != (stage, dataset):
+        wrong = f"stage {checkpoint.stage} on data set {checkpoint.dataset}"
+    if wrong:
+        raise GalaxAlignError(f"{model} was trained by another recipe ({wrong}): remove it and run again")
+
+
 def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[TriModalModel, bool]:
     """Towers of the recipe's backbone, or of the model to start from, and whether they are aligned already."""
     if source.start is None:
@@ -119,7 +138,8 @@ def _first_towers(source: Source, recipe: Recipe, sheet: ClassSheet) -> tuple[Tr
                 f"{recipe.backbone}: give both the same"
             )
         towers, aligned = started.model, "text" in started.trained
-        towers.symbol = None
+        if epochs_of(recipe.to_dict()):
+            towers.symbol = None
         if not recipe.has_head or [entry["label"] for entry in started.sheet["classes"]] != list(sheet.labels):
             towers.head = None
         towers.dropout = torch.nn.Dropout(recipe.dropout)

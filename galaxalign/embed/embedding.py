@@ -14,6 +14,8 @@ from galaxalign.align.checkpoint import Checkpoint, load_checkpoint
 from galaxalign.align.classification import texts_of, tree_prompts
 from galaxalign.align.inference import BATCH, embed_images, embed_symbols, embed_texts, in_batches
 from galaxalign.align.inputs import used_rows
+from galaxalign.align.recipe import Recipe
+from galaxalign.align.stages import check_recipe_of
 from galaxalign.blocks import blocks
 from galaxalign.data.columns import write_columns
 from galaxalign.data.store import Store, read_store
@@ -40,7 +42,15 @@ def embed_store(checkpoint: Checkpoint, store: Store, group: h5py.Group) -> None
 
 
 def embed_dataset(
-    *, model: Path, images: Path, symbols: Path, dataset: str, run: str, threads: int, embeddings: Path
+    *,
+    model: Path,
+    images: Path,
+    symbols: Path,
+    dataset: str,
+    run: str,
+    recipe: Recipe,
+    threads: int,
+    embeddings: Path,
 ) -> None:
     """Write galaxies, symbols and texts as `model` sees them to the HDF5 file `embeddings`.
 
@@ -48,9 +58,15 @@ def embed_dataset(
     ids, labels and splits, or names and classes.  The attribute ``trained`` lists which of text and symbol
     share the galaxies' space; ``scale`` is the a = exp(logit_scale) of arXiv 2411.19475.  Where the run learned
     from votes, the group ``answers`` holds the decision tree as `evaluate.embeddings.Answers` describes it.
+
+    Raises
+    ------
+    GalaxAlignError
+        The model was not trained on this data set by the run's `recipe`.
     """
     torch.set_num_threads(threads)
     checkpoint, store, drawn = load_checkpoint(model), read_store(images), read_symbols(symbols)
+    check_recipe_of(model, checkpoint, "symbol", recipe, dataset)
     texts, text_classes = texts_of([list(entry.texts) for entry in drawn.sheet.classes])
     with whole_hdf5(embeddings) as file:
         group = file.create_group("galaxies")

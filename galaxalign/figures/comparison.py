@@ -64,7 +64,7 @@ def _dots(panel: Axes, place: int, order: Sequence[str], numbers: dict[str, Numb
         number = numbers[name]
         y = place + STEP * (index - (len(present) - 1) / 2)
         color, marker = LOOKS[name]
-        panel.plot([number["low"], number["high"]], [y, y], color=color, linewidth=1.2)
+        panel.plot([number["low"], number["high"]], [y, y], color=color, linewidth=1.2, clip_on=False)
         big = name == chosen
         panel.plot(
             *(number["value"], y),
@@ -73,6 +73,8 @@ def _dots(panel: Axes, place: int, order: Sequence[str], numbers: dict[str, Numb
             markersize=6 if big else 4,
             markeredgecolor="black" if big else color,
             markeredgewidth=0.9,
+            # At 0 and 1 half of it lies beyond the frame.
+            clip_on=False,
         )
 
 

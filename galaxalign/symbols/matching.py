@@ -37,7 +37,7 @@ ENOUGH = 2000
 # Below so many, quantiles and correlations are noise.
 FEWEST = 20
 # Of what too few pictures show.
-UNSEEN = {"psf": 3.0, "neighbour_peak": 0.3}
+UNSEEN = {"psf": 3.0, "neighbour_peak": 0.3, "mottle": 0.1}
 # asinh(k I) / asinh(k) with asinh(k) = DEPTH is taken for the survey's stretch while sharpness is measured.
 DEPTH = 4.5
 # Sky is measured in a frame of this share of the side.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from galaxalign.align.backbones import build_backbone
-from galaxalign.align.checkpoint import Checkpoint, save_checkpoint
+from galaxalign.align.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from galaxalign.align.classification import ClassPrompts, class_scores, texts_of, tree_prompts
 from galaxalign.align.model import TriModalModel
 from galaxalign.data.store import read_store
@@ -48,7 +48,8 @@ def files(tmp_path_factory):
 
 def embed(folder, **changes):
     names = {"model": folder / "model.pt", "images": folder / "images.h5", "symbols": folder / "symbols.h5"} | changes
-    embed_dataset(**names, dataset="noise", run="votes", threads=1, embeddings=folder / "embeddings.h5")
+    trained = load_checkpoint(names["model"]).recipe
+    embed_dataset(**names, dataset="noise", run="votes", recipe=trained, threads=1, embeddings=folder / "embeddings.h5")
     return read_embeddings(folder / "embeddings.h5")
 
 

@@ -45,7 +45,7 @@ def test_rendered_galaxies_train_a_model_without_labels(living):
 
 
 def test_a_run_starts_from_the_model_of_another(inputs, living, tmp_path):
-    still = {"stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}}
+    still = {"stages": {"shared": {"epochs": 0}, "symbol": {"epochs": 1}}}
     kept = load_checkpoint(train_shared(inputs, tmp_path / "kept", recipe(**still), start=living)).model
     begun = load_checkpoint(living).model
     assert all(torch.equal(a, b) for a, b in zip(kept.image.parameters(), begun.image.parameters(), strict=True))

@@ -1,6 +1,7 @@
 """Both stages on a handful of pictures with random weights: files, parts, determinism, later use."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,14 +13,16 @@ import torch
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.history import EPOCH_COLUMNS
+from galaxalign.align.stages import align_symbol
 from galaxalign.embed.embedding import embed_dataset, embed_galaxies
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.figures.retrieval import read_similar
 from galaxalign.search.prediction import image_recipe_of, predict
 from galaxalign.search.similarity import Queries, find_similar
+from galaxalign.settings import merge
 from galaxalign.symbols.sheet import read_sheet
-from tests.align.small import SHEET, recipe, train, train_shared
+from tests.align.small import SHEET, recipe, source, train, train_shared
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "none", "size": 32}
 OLDER = {key: value for key, value in recipe().to_dict().items() if key != "position_angles"}
@@ -47,6 +50,36 @@ def test_stage_one_shares_a_tower_and_stage_two_parts_from_it(model):
     towers = load_checkpoint(model).model
     pairs = zip(towers.image.parameters(), towers.symbol.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        ("shared.pt", {"batch_size": 4}, "shared.pt was trained by another recipe .batch_size.: remove it and run"),
+        ("shared.pt", {"stages": {"shared": {"epochs": 2}}}, "another recipe .stages."),
+        ("model.pt", {}, "model.pt was trained by another recipe .stage symbol on data set noise."),
+    ],
+)
+def test_stage_two_goes_on_from_its_own_stage_one_alone(inputs, model, tmp_path, name, other, words):
+    files = {"model": tmp_path / "model.pt", "history": tmp_path / "m.tsv", "steps": tmp_path / "s.tsv"}
+    chosen = recipe(**merge({"backbone": EMBEDDED}, other))
+    with pytest.raises(GalaxAlignError, match=words):
+        align_symbol(source(inputs), chosen, shared=model.with_name(name), **files)
+    # What comes after stage 1 may be another.
+    later = recipe(backbone=EMBEDDED, position_angles=1, stages={"symbol": {"epochs": 0}})
+    align_symbol(source(inputs), later, shared=model.with_name("shared.pt"), **files)
+    with pytest.raises(GalaxAlignError, match="stage shared on data set noise"):
+        align_symbol(source(inputs, dataset="other"), later, shared=model.with_name("shared.pt"), **files)
+
+
+def test_a_run_that_trains_nothing_is_the_one_it_starts_from(inputs, model, tmp_path):
+    untrained = {"shared": {"epochs": 0}, "symbol": {"epochs": 0}}
+    chosen = recipe(backbone=EMBEDDED, classifier="fused", stages=untrained)
+    made = load_checkpoint(train(inputs, tmp_path, chosen, start=model)).model
+    for name, value in load_checkpoint(model).model.state_dict().items():
+        assert name.startswith("head.") or torch.equal(made.state_dict()[name], value), name
+    # It needs no label either.
+    train(inputs, tmp_path / "none", recipe(**{**chosen.to_dict(), "labels_per_class": 0}), start=model)
 
 
 def test_history_has_a_row_an_epoch(model):
@@ -192,9 +225,21 @@ def test_embeddings_of_a_data_set(inputs, model, tmp_path):
         symbols=inputs[1],
         dataset="noise",
         run="galaxalign",
+        recipe=load_checkpoint(model).recipe,
         threads=2,
         embeddings=path,
     )
+    with pytest.raises(GalaxAlignError, match=r"model.pt was trained by another recipe .position_angles."):
+        embed_dataset(
+            model=model,
+            images=inputs[0],
+            symbols=inputs[1],
+            dataset="noise",
+            run="galaxalign",
+            recipe=replace(load_checkpoint(model).recipe, position_angles=1),
+            threads=2,
+            embeddings=path,
+        )
     found = read_embeddings(path)
     assert found.trained == ["text", "symbol"]
     for vectors in (found.galaxies.embedding, found.symbols.embedding, found.texts.embedding):

@@ -29,7 +29,14 @@ def test_a_run_of_votes_from_stores_to_predictions(files, tmp_path):
     assert np.isfinite(history[["loss", "loss_image_text", "loss_symbol_text", "loss_image_symbol"]]).all(axis=None)
     assert np.isfinite(history["validation_macro_f1"]).all()
     embed_dataset(
-        model=model, images=files[0], symbols=files[1], dataset="d", run="r", threads=1, embeddings=tmp_path / "e.h5"
+        model=model,
+        images=files[0],
+        symbols=files[1],
+        dataset="noise",
+        run="r",
+        recipe=recipe(targets="votes", classifier="fused"),
+        threads=1,
+        embeddings=tmp_path / "e.h5",
     )
     scores = class_scores(read_embeddings(tmp_path / "e.h5"))
     assert list(scores) == ["text", "symbol", "fused"]

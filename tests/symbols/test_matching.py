@@ -126,6 +126,12 @@ def test_a_look_keeps_distributions_and_what_goes_with_what():
     assert SurveyLook.from_dict(json.loads(json.dumps(look.to_dict()))) == look
 
 
+def test_sources_of_a_single_pixel_have_a_look_too():
+    points = np.array([picture(0.5 * blob(47.5, 47.5, 0.4), seed=seed) for seed in range(20)])
+    look = measure_look(points)
+    assert all(np.isfinite(values).all() for values in look.quantiles.values())
+
+
 def store(path, labels, splits):
     """A store of pictures, all alike but for their noise."""
     with h5py.File(path, "w") as file:

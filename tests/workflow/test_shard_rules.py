@@ -141,11 +141,11 @@ def test_predictions_and_search_over_shards_are_those_over_one_file(made):
 
 
 def test_a_model_that_takes_the_place_of_a_younger_one_is_noticed(made):
-    overlay = {"runs": PLAIN, "predictions": {"model": "results/brought.pt", "datasets": ["own"]}}
+    overlay = {"runs": PLAIN, "predictions": {"model": "results/own/plain/best.pt", "datasets": ["own"]}}
     write_overlay(made / "brought.yaml", overlay)
     write_catalogue(made / "own", list(range(36)))
     run(made, "results/own/plain/model.pt", overlays=("whole.yaml", "search.yaml"))
-    brought = made / "results/brought.pt"
+    brought = made / "results/own/plain/best.pt"
     shutil.copy(made / "results/own/plain/model.pt", brought)
     table = "results/predictions/own/predictions.parquet"
     assert run(made, table, overlays=("whole.yaml", "brought.yaml"))["predictions_of"] == 1

@@ -98,10 +98,9 @@ def mark_of_brought(path):
     """What tells a model or weights that the user brought from others in their place; "" of what a run makes."""
     if not path:
         return ""
-    folder, dataset, run, *_ = (*Path(path).parts, "", "", "")
-    of_run = dataset in config["datasets"] and run in config["runs"]
-    # Of its own files Snakemake knows.
-    return "" if folder == "results" and of_run else content_mark(Path(path))
+    # Of what it makes Snakemake knows.
+    made = is_model_of_run(path, datasets=config["datasets"], runs=config["runs"])
+    return "" if made else content_mark(Path(path))
 
 
 def classes_of(wildcards):

@@ -16,6 +16,7 @@ rule embeddings:
         mem="8GB",
         runtime="8h",
     params:
+        recipe=recipe_of,
         code=code("embed.embedding"),
     script:
         "../scripts/embed_galaxies.py"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galaxalign.align.recipe import Recipe
 from galaxalign.embed.embedding import embed_dataset
 from galaxalign.logs import log_to
 
@@ -17,6 +18,7 @@ if __name__ == "__main__":
             symbols=Path(snakemake.input.symbols),
             dataset=snakemake.wildcards.get("dataset"),
             run=snakemake.wildcards.get("run"),
+            recipe=Recipe.from_dict(snakemake.params.recipe),
             threads=snakemake.threads,
             embeddings=Path(snakemake.output.embeddings),
         )
