@@ -63,8 +63,9 @@ def test_an_interrupted_job_says_so_in_a_sentence(tmp_path):
     log = tmp_path / "job.log"
     # Where tests run in the background of a shell it has Ctrl-C ignored, by them and by what they start.
     words = (
-        "import signal, time; from galaxalign.logs import log_to; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        "\nwith log_to({!r}):\n print(flush=True); time.sleep(60)"
+        "import signal, time; from galaxalign.logs import log_to\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "with log_to({!r}):\n print(flush=True); time.sleep(60)"
     )
     job = subprocess.Popen(
         [sys.executable, "-c", words.format(str(log))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
