@@ -162,7 +162,7 @@ def scaling_of(path: Path, unit: Unit) -> tuple[float, float, Value | None]:
     return float(cards["BSCALE"]), float(cards["BZERO"]), cards.get("BLANK")
 
 
-def linear(path: Path, values: NDArray[Any], header: Mapping[str, Value]) -> NDArray[Any]:
+def linear_flux(path: Path, values: NDArray[Any], header: Mapping[str, Value]) -> NDArray[Any]:
     """Flux of an image that Pan-STARRS keeps as asinh magnitudes, by BSOFTEN and BOFFSET; others as they are.
 
     f = BOFFSET + 2 BSOFTEN sinh(x ln(10) / 2.5), the inverse of what the survey writes its stacks with (Waters et al.
@@ -215,7 +215,7 @@ def _masked(
     """The planes of an image, not a number where a mask marks them."""
     bands = band_names(str(unit.header.get("BANDS", "")), single=sum(side > 1 for side in unit.shape) < 3)
     dropped, band = _axis_order(path, unit, bands, layout)
-    cube = _as_float32(_cube(linear(path, values, unit.header), dropped, band))
+    cube = _as_float32(_cube(linear_flux(path, values, unit.header), dropped, band))
     for key, found in masks.items():
         if found is None:
             raise BadImage("missing_extension", f"{path} has no image in an extension named {key!r}")

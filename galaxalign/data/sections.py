@@ -14,7 +14,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from galaxalign.data.bands import band_names
-from galaxalign.data.fits import TYPES, is_blank, is_named, linear, not_found, scaled, scaling_of
+from galaxalign.data.fits import TYPES, is_blank, is_named, linear_flux, not_found, scaled, scaling_of
 from galaxalign.data.fits_layout import Layout
 from galaxalign.data.flags import BadImage
 from galaxalign.data.grids import Grid, sky_header
@@ -214,7 +214,7 @@ def read_box(tile: Tile, box: Box, planes: Sequence[int] = (0,)) -> NDArray[np.f
     if rows.start < rows.stop and columns.start < columns.stop:
         part = values[:, rows.start - box.low : rows.stop - box.low, columns.start - box.left : columns.stop - box.left]
         with np.errstate(over="ignore"):
-            part[...] = linear(image.path, _read_pixels(image, planes, rows, columns), image.header)
+            part[...] = linear_flux(image.path, _read_pixels(image, planes, rows, columns), image.header)
         for key, mask in tile.masks.items():
             marks = _read_pixels(mask, planes if mask.depth > 1 else (0,), rows, columns)
             part[np.broadcast_to(is_blank(image.path, key, marks, mask.header, tile.layout), part.shape)] = np.nan

@@ -8,6 +8,7 @@ import yaml
 from galaxalign.align.inputs import Source
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.stages import align_shared, align_symbol
+from galaxalign.embed.embedding import embed_dataset
 from galaxalign.settings import merge, recipe_settings
 from tests.conftest import ROOT
 
@@ -56,3 +57,17 @@ def train(inputs: tuple[Path, Path], folder: Path, chosen: Recipe, **changes) ->
     files = {"model": folder / "model.pt", "history": folder / "model.tsv", "steps": folder / "model_steps.tsv"}
     align_symbol(source(inputs, **changes), chosen, shared=shared, **files)
     return folder / "model.pt"
+
+
+def embed(inputs: tuple[Path, Path], model: Path, chosen: Recipe, embeddings: Path) -> None:
+    """The noise as a model sees it, into a file."""
+    embed_dataset(
+        model=model,
+        images=inputs[0],
+        symbols=inputs[1],
+        dataset="noise",
+        run="galaxalign",
+        recipe=chosen,
+        threads=2,
+        embeddings=embeddings,
+    )

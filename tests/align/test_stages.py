@@ -14,7 +14,7 @@ from galaxalign.align.backbones import build_backbone
 from galaxalign.align.checkpoint import load_checkpoint
 from galaxalign.align.history import EPOCH_COLUMNS
 from galaxalign.align.stages import align_symbol
-from galaxalign.embed.embedding import embed_dataset, embed_galaxies
+from galaxalign.embed.embedding import embed_galaxies
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.figures.retrieval import read_similar
@@ -22,7 +22,7 @@ from galaxalign.search.prediction import image_recipe_of, predict
 from galaxalign.search.similarity import Queries, find_similar
 from galaxalign.settings import merge
 from galaxalign.symbols.sheet import read_sheet
-from tests.align.small import SHEET, recipe, source, train, train_shared
+from tests.align.small import SHEET, embed, recipe, source, train, train_shared
 
 EMBEDDED = {"name": "lite0-minilm", "pretrained": "none", "size": 32}
 OLDER = {key: value for key, value in recipe().to_dict().items() if key != "position_angles"}
@@ -219,27 +219,10 @@ def test_symbols_that_are_not_drawn_any_more_and_weights_that_are_no_numbers(mod
 
 def test_embeddings_of_a_data_set(inputs, model, tmp_path):
     path = tmp_path / "embeddings.h5"
-    embed_dataset(
-        model=model,
-        images=inputs[0],
-        symbols=inputs[1],
-        dataset="noise",
-        run="galaxalign",
-        recipe=load_checkpoint(model).recipe,
-        threads=2,
-        embeddings=path,
-    )
+    chosen = load_checkpoint(model).recipe
+    embed(inputs, model, chosen, path)
     with pytest.raises(GalaxAlignError, match=r"model.pt was trained by another recipe .position_angles."):
-        embed_dataset(
-            model=model,
-            images=inputs[0],
-            symbols=inputs[1],
-            dataset="noise",
-            run="galaxalign",
-            recipe=replace(load_checkpoint(model).recipe, position_angles=1),
-            threads=2,
-            embeddings=path,
-        )
+        embed(inputs, model, replace(chosen, position_angles=1), path)
     found = read_embeddings(path)
     assert found.trained == ["text", "symbol"]
     for vectors in (found.galaxies.embedding, found.symbols.embedding, found.texts.embedding):

@@ -7,13 +7,13 @@ import pytest
 
 from galaxalign.align.inputs import read_inputs, used_rows
 from galaxalign.data.store import read_store
-from galaxalign.embed.embedding import embed_dataset, embed_galaxies
+from galaxalign.embed.embedding import embed_galaxies
 from galaxalign.errors import GalaxAlignError
 from galaxalign.evaluate.embeddings import read_embeddings
 from galaxalign.evaluate.evaluation import class_scores
 from galaxalign.search.prediction import predict
 from galaxalign.symbols.sheet import read_sheet
-from tests.align.small import recipe, source, train
+from tests.align.small import embed, recipe, source, train
 from tests.align.voted import SHEET, write_voted
 
 
@@ -28,16 +28,7 @@ def test_a_run_of_votes_from_stores_to_predictions(files, tmp_path):
     history = pd.read_csv(tmp_path / "model.tsv", sep="\t")
     assert np.isfinite(history[["loss", "loss_image_text", "loss_symbol_text", "loss_image_symbol"]]).all(axis=None)
     assert np.isfinite(history["validation_macro_f1"]).all()
-    embed_dataset(
-        model=model,
-        images=files[0],
-        symbols=files[1],
-        dataset="noise",
-        run="r",
-        recipe=recipe(targets="votes", classifier="fused"),
-        threads=1,
-        embeddings=tmp_path / "e.h5",
-    )
+    embed(files, model, recipe(targets="votes", classifier="fused"), tmp_path / "e.h5")
     scores = class_scores(read_embeddings(tmp_path / "e.h5"))
     assert list(scores) == ["text", "symbol", "fused"]
     embed_galaxies(model=model, images=files[0], threads=1, embeddings=tmp_path / "g.h5")
