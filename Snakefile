@@ -20,6 +20,7 @@ from galaxalign.settings import (
     read_config,
     recipe_settings,
     swept_runs,
+    towers_of,
     unlabelled_runs,
 )
 

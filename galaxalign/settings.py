@@ -4,6 +4,8 @@ Nothing here has a default value: `config/config.yaml` has them all, and a data 
 that names only what it changes is completed from the sections `data` and `recipe`.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -120,6 +122,20 @@ def sees_labels(config: Settings, run: str) -> bool:
 def epochs_of(recipe: Settings) -> int:
     """Epochs of all stages of a recipe."""
     return sum(stage["epochs"] for stage in recipe["stages"].values())
+
+
+def uses(recipe: Settings, modality: str) -> bool:
+    """Whether any stage with epochs trains on `text` or `symbol`; without epochs, every modality is kept."""
+    trained = [stage for stage in recipe["stages"].values() if stage["epochs"]]
+    names = {"text": ("image_text", "symbol_text"), "symbol": ("symbol_text", "image_symbol")}[modality]
+    return not trained or any(stage["weights"][name] for stage in trained for name in names)
+
+
+def towers_of(recipe: Settings) -> Settings:
+    """The towers that a run asks for: those of one `name` are the same. Maps of name, backbone and with_text."""
+    asked = {"backbone": recipe["backbone"], "with_text": uses(recipe, "text")}
+    mark = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    return {"name": f"{recipe['backbone']['name'].replace('/', '-')}-{mark}", **asked}
 
 
 def _starts(config: Settings, run: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from galaxalign.align.augmentation import Augmentation
 from galaxalign.align.backbones import BackboneSettings
 from galaxalign.align.losses import Weights
+from galaxalign.settings import uses
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,7 @@ class Recipe:
 
     def uses(self, modality: str) -> bool:
         """Whether any stage with epochs trains on `text` or `symbol`; without epochs, every modality is kept."""
-        trained = [stage for stage in self.stages.values() if stage.epochs]
-        names = {"text": ("image_text", "symbol_text"), "symbol": ("symbol_text", "image_symbol")}[modality]
-        return not trained or any(getattr(stage.weights, name) for stage in trained for name in names)
+        return uses(self.to_dict(), modality)
 
     def trains_texts(self, name: str) -> bool:
         """Whether a stage has a loss with texts."""

@@ -100,6 +100,17 @@ def test_an_edit_of_the_library_runs_again_what_it_made(made):
     assert not rules & {"simulated_survey", "manifest", "images", "symbols"}
 
 
+def test_towers_built_again_train_nothing_again(made):
+    facts = sorted((made / "results/towers").glob("*.json"))
+    assert len(facts) == 2, "one with texts, one without"
+    for path in facts:
+        path.touch()
+    assert rules_to_run(made) == set()
+    for path in facts:
+        path.unlink()
+    assert rules_to_run(made) <= {"towers"}
+
+
 def test_a_change_of_stage_two_leaves_stage_one(made):
     write_overlay(made / "longer.yaml", {"runs": {"galaxalign": {"stages": {"symbol": {"epochs": 2}}}}})
     rules = rules_to_run(made, "longer.yaml")
@@ -231,6 +242,23 @@ def test_a_typo_is_refused_in_a_sentence_before_any_work(made, settings, words):
     assert done.returncode != 0
     assert words in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("backbone", "words"),
+    [
+        ({"name": "ViT-B-32", "pretrained": "laion2b"}, "no such tag of ViT-B-32; did you mean 'laion2b_e16'?"),
+        ({"name": "timm/convnext_nanoo", "pretrained": "none"}, "did you mean 'timm/convnext_nano'?"),
+    ],
+)
+def test_towers_that_cannot_be_built_end_the_work_before_a_picture_is_read(workflow, backbone, words):
+    folder = workflow("towers")
+    write_overlay(folder / "small.yaml", merge(SMALL, {"recipe": {"backbone": backbone}}))
+    done = snakemake(folder, "--configfile", "small.yaml")
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (folder / "results/simulated/images.h5").exists()
 
 
 @pytest.mark.parametrize(

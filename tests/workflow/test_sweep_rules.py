@@ -35,5 +35,6 @@ def test_a_file_of_weights_is_what_stage_1_is_made_from(workflow, tmp_path):
     target = "results/simulated/mine/shared.pt"
     done = snakemake(workflow("weights"), "-n", target, "--configfile", "config/config.yaml", str(overlay))
     assert done.returncode == 0, done.stdout[-3000:]
-    (inputs,) = re.findall(r"^rule align_shared:\n +input: (.*)$", done.stdout, re.MULTILINE)
-    assert str(weights) in inputs
+    for rule in ("align_shared", "towers"):
+        (inputs,) = re.findall(rf"^rule {rule}:\n +input: (.*)$", done.stdout, re.MULTILINE)
+        assert str(weights) in inputs

@@ -1,3 +1,28 @@
+rule towers:
+    """Build the towers that a run asks for, before a picture is read: what does not fit is told at once."""
+    input:
+        weights=lambda wildcards: weights_of_backbone(
+            asked_towers(wildcards)["backbone"]
+        ),
+    output:
+        facts="<results>/towers/{towers}.json",
+    log:
+        "<logs>/towers/{towers}.log",
+    benchmark:
+        "<benchmarks>/towers/{towers}.tsv"
+    # First of all that could begin.
+    priority: 100
+    resources:
+        mem="8GB",
+        runtime="30m",
+    params:
+        asked=lambda wildcards: asked_towers(wildcards),
+        weights=lambda wildcards, input: mark_of_brought(input.get("weights")),
+        code=code("align.facts"),
+    script:
+        "../scripts/align_towers.py"
+
+
 rule align_shared:
     """Stage 1: one visual tower sees galaxies and symbols."""
     input:
@@ -6,6 +31,8 @@ rule align_shared:
         look=look_of,
         start=start_of,
         weights=weights_of,
+        # Made again they are the same towers.
+        towers=ancient(towers_of_run),
     output:
         model="<results>/{dataset}/{run}/shared.pt",
         history="<results>/{dataset}/{run}/shared.tsv",

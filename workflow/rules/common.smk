@@ -59,8 +59,24 @@ def start_of(wildcards):
 
 def weights_of(wildcards):
     """The file with the weights of a run's backbone, where it is one of the user's."""
-    path = Path(recipe_of(wildcards)["backbone"]["pretrained"])
+    return weights_of_backbone(recipe_of(wildcards)["backbone"])
+
+
+def weights_of_backbone(backbone):
+    """The same, by the settings of the backbone."""
+    path = Path(backbone["pretrained"])
     return str(path) if path.is_file() else []
+
+
+def towers_of_run(wildcards):
+    """What tells that the towers of a run can be built."""
+    return f"<results>/towers/{towers_of(recipe_of(wildcards))['name']}.json"
+
+
+def asked_towers(wildcards):
+    """The towers of a name, as the runs that train them ask for them."""
+    asked = (towers_of(recipe_settings(config, run)) for run in config["runs"])
+    return next(towers for towers in asked if towers["name"] == wildcards.towers)
 
 
 def look_of_run(dataset, run):
