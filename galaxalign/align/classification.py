@@ -35,6 +35,8 @@ class TreePrompts:
     shown : whether a symbol shows an answer, (A, S).
     questions : index (A,) of the question of each answer.
     paths : whether the rule of a class names an answer, (C, A).
+    symbol_mass, class_mass : shares (S, A) and (C, A) of volunteers who give each answer to what a symbol shows, and to
+        a galaxy of which only the class is known; not a number where that does not tell.
     """
 
     texts: list[str]
@@ -43,6 +45,8 @@ class TreePrompts:
     shown: NDArray[np.bool_]
     questions: NDArray[np.int64]
     paths: NDArray[np.bool_]
+    symbol_mass: NDArray[np.float64]
+    class_mass: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -161,13 +165,16 @@ def tree_prompts(sheet: ClassSheet, drawings: NDArray[np.uint8]) -> TreePrompts:
         )
     texts, text_answers = texts_of([list(answer.texts) for answer in sheet.tree.answers])
     rules = [{step.answer for step in entry.votes} for entry in sheet.classes]
+    paths = np.array([[name in rule for name in sheet.tree.names] for rule in rules])
     return TreePrompts(
         texts=texts,
         text_answers=text_answers,
         drawings=drawings,
         shown=sheet.tree.shown,
         questions=sheet.tree.question_of,
-        paths=np.array([[name in rule for name in sheet.tree.names] for rule in rules]),
+        paths=paths,
+        symbol_mass=sheet.tree.walked(sheet.tree.shown.T),
+        class_mass=sheet.tree.walked(paths),
     )
 
 

@@ -250,8 +250,13 @@ class Step:
             "head_logits": gather(outputs["logits"], counts) if "logits" in outputs else None,
         }
         if self.tree is not None:
-            mass, drawn = self._mass(self.tree, batch), self.tree.shown[:, shown.items]
-            losses = vote_losses(mass=mass, questions=self.tree.questions, shown=drawn, **shared)
+            losses = vote_losses(
+                mass=self._mass(self.tree, batch),
+                questions=self.tree.questions,
+                shown=self.tree.shown[:, shown.items],
+                symbol_mass=self.tree.symbols[shown.items],
+                **shared,
+            )
         else:
             own = shown.items[None, :] == labels[:, None]
             dice = torch.rand(own.shape, generator=shown.draws).to(self.device)
@@ -262,7 +267,7 @@ class Step:
         return total, {"loss": total.detach()} | {name: loss.detach() for name, loss in losses.items()}
 
     def _mass(self, tree: TreeTargets, batch: Batch) -> Tensor:
-        """m (N, A) of a batch: of a galaxy by its votes, of a rendered one by the rule of its class."""
+        """m (N, A) of a batch: of a galaxy by its votes, of a rendered one as far as its class tells."""
         if self.material.mass is None:
             raise ValueError("votes are the targets, but there are none")
         mass = torch.empty((len(batch.labels), tree.rules.shape[1]), device=self.device)

@@ -23,8 +23,8 @@ from galaxalign.data.store import Store
 from galaxalign.errors import GalaxAlignError
 from galaxalign.symbols.tree import DecisionTree
 
-# Stand-ins for 0 in a denominator and for infinity in an exponent, which would make gradients that are no numbers.
-TINY, LARGE = 1e-300, 1e300
+# Stands in for 0 in a denominator, which would make gradients that are no numbers.
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class TreeTargets:
     ----------
     questions : (A,) index of the question of each answer.
     shown : (A, S), whether a symbol shows an answer.
-    rules : (C, A), the mass of a galaxy of which only the class is known, as of a rendered one: 1 for each answer
-        of the class's rule.  It is asked no other question.
+    symbols : (S, A), the mass of a symbol, looked at as galaxies are by volunteers who all see what it shows.
+    rules : (C, A), that of a galaxy of which only the class is known, as of a rendered one.
+        In both what is not known is not a number.
     """
 
     questions: Tensor
     shown: Tensor
+    symbols: Tensor
     rules: Tensor
 
     @classmethod
@@ -49,16 +51,17 @@ class TreeTargets:
         return cls(
             questions=torch.from_numpy(prompts.questions),
             shown=torch.from_numpy(prompts.shown),
-            rules=torch.from_numpy(prompts.paths).float(),
+            symbols=torch.from_numpy(prompts.symbol_mass).float(),
+            rules=torch.from_numpy(prompts.class_mass).float(),
         )
 
     def to(self, device: torch.device) -> "TreeTargets":
         """The same on another device."""
-        return TreeTargets(self.questions.to(device), self.shown.to(device), self.rules.to(device))
+        return TreeTargets(*(part.to(device) for part in (self.questions, self.shown, self.symbols, self.rules)))
 
 
 def store_mass(store: Store, tree: DecisionTree, targets: TreeTargets) -> Tensor:
-    """m (N, A) of every galaxy of a store: by its votes, else by its class, else all zero.
+    """m (N, A) of every galaxy of a store: by its votes, else as far as its class tells, else all zero.
 
     Raises
     ------
@@ -100,52 +103,41 @@ def answer_mass(fractions: Tensor, asked: Tensor, questions: Tensor) -> Tensor:
     return torch.nan_to_num(fractions, nan=0.0) * reached[:, questions]
 
 
-def shown_mass(shown: Tensor, questions: Tensor) -> Tensor:
-    """m (S, A) of symbols that are looked at as galaxies are, by volunteers who all see what they show.
-
-    Parameters
-    ----------
-    shown : (A, S), whether a symbol shows an answer; it is asked the questions of which it shows an answer.
-    questions : (A,) index of the question of each answer.
-    """
-    same = questions[:, None] == questions[None, :]
-    shows = shown.T.to(torch.get_default_dtype())
-    return shows / (shows @ same.to(shows.dtype)).clamp(min=1)
-
-
 def tree_contrast(a: Tensor, b: Tensor, mass: Tensor, shown: Tensor, questions: Tensor, scale: Tensor) -> Tensor:
     """L(A, B) with votes as targets; of one question with unanimous votes, `class_contrast`.
 
     From A to B each row of A is asked its questions: the expected negative log-likelihood, in nats, of the way a
     volunteer takes through the tree, counting the answers that rows of B show.  From B to A each row of B looks,
     for each answer it shows, for the volunteers who gave it: cross-entropy between m_ia / sum over i of m_ia and
-    the softmax over the rows of A.  An answer counts in the mean as one, or less where the batch holds less than
-    one galaxy's worth of it.
+    the softmax over the rows of A of which it is known whether it was given.  An answer counts in the mean as one,
+    or less where the batch holds less than one galaxy's worth of it.
 
     Parameters
     ----------
     a, b : (N, D) and (M, D), unit length.
-    mass : m (N, A), see `answer_mass`; rows that are all zero take no part.
+    mass : m (N, A), see `answer_mass`; not a number where it is not known. Rows that have none take no part.
     shown : (A, M), whether a row of B shows an answer; a row may show several, an answer may have none.
     questions : (A,) index of the question of each answer.
     scale : a scalar.
     """
     # In double precision e to the power of twice the largest scale is no overflow: sums of exponentials can be matrix
     # products, which single precision would need logarithms for.
-    logits, mass = (scale * a @ b.T).double(), mass.double()
-    takes_part, known = mass.sum(1) > 0, shown.any(1)
+    logits, known = (scale * a @ b.T).double(), mass.isfinite()
+    mass = mass.double().nan_to_num(nan=0.0)
+    takes_part, drawn = mass.sum(1) > 0, shown.any(1)
     shows, same = shown.double(), (questions[:, None] == questions[None, :]).double()
 
     of_answer = (logits - logits.detach().amax(1, keepdim=True)).exp() @ shows.T
-    surprise = (of_answer @ same).masked_fill(~known, 1.0).log() - of_answer.masked_fill(~known, 1.0).log()
-    forward = (mass * known * surprise).sum() / takes_part.sum().clamp(min=1)
+    surprise = (of_answer @ same).masked_fill(~drawn, 1.0).log() - of_answer.masked_fill(~drawn, 1.0).log()
+    forward = (mass * drawn * surprise).sum() / takes_part.sum().clamp(min=1)
 
     given = mass.sum(0)
     targets = mass / given.clamp(min=TINY)
-    others = ~takes_part[:, None]
-    within = F.log_softmax(logits.masked_fill(others, -LARGE), 0).masked_fill(others, 0.0)
     counts = shows * given.clamp(max=1.0)[:, None]
-    backward = -(counts * (targets.T @ within)).sum() / counts.sum().clamp(min=TINY)
+    logits = logits - logits.detach().amax(0)
+    everybody = (known & takes_part[:, None]).double().T @ logits.exp()
+    within = targets.T @ logits - everybody.masked_fill(counts == 0, 1.0).log()
+    backward = -(counts * within).sum() / counts.sum().clamp(min=TINY)
     return ((forward + backward) / 2).to(a.dtype)
 
 
@@ -160,6 +152,7 @@ def vote_losses(
     texts: Tensor | None,
     symbols: Tensor | None,
     shown: Tensor,
+    symbol_mass: Tensor,
     head_logits: Tensor | None,
 ) -> dict[str, Tensor]:
     """Each loss that has a weight, by the names of `alignment_losses`.
@@ -173,6 +166,7 @@ def vote_losses(
     texts : W (A, D), one prototype an answer; None where no loss needs it.
     symbols : V (M, D), every view of every symbol in this step; None where no loss needs it.
     shown : (A, M), whether a view shows an answer.
+    symbol_mass : m (M, A) of the views, see `TreeTargets`.
     head_logits : (N, C) of the linear head; None where there is none.
     """
     losses: dict[str, Tensor] = {}
@@ -180,7 +174,6 @@ def vote_losses(
     if weights.image_text and texts is not None:
         losses["image_text"] = tree_contrast(images, texts, mass, own_text, questions, scale)
     if weights.symbol_text and symbols is not None and texts is not None:
-        symbol_mass = shown_mass(shown, questions).to(mass.dtype)
         losses["symbol_text"] = tree_contrast(symbols, texts, symbol_mass, own_text, questions, scale)
     if weights.image_symbol and symbols is not None:
         losses["image_symbol"] = tree_contrast(images, symbols, mass, shown, questions, scale)

@@ -67,6 +67,35 @@ class DecisionTree:
         """Whether a symbol shows an answer, (A, S)."""
         return np.array([[symbol in answer.symbols for symbol in self.symbols] for answer in self.answers], bool)
 
+    def walked(self, given: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The shares (N, A) of volunteers who give each answer to things of which some answers are known.
+
+        Everybody gives the answers `given` (N, A), and those that lead to their questions; several answers to one
+        question share those who come to it.  Nobody gives an answer to a question that none of them leads to.
+
+        Returns
+        -------
+        Not a number for the answers to questions that are not known to be asked, or of which the answer is not known.
+        """
+        own = {question.name: self.question_of == place for place, question in enumerate(self.questions)}
+        given = given.copy()
+        for question in reversed(self.questions):
+            if question.leads is not None and question.leads[1]:
+                given[:, self.names.index(question.leads[0])] |= given[:, own[question.name]].any(1)
+        shares = np.full(given.shape, np.nan)
+        for question in self.questions:
+            answers, asked = own[question.name], np.ones(len(given))
+            if question.leads is not None:
+                lead = self.names.index(question.leads[0])
+                others = own[question.leads[0].partition("/")[0]] & (np.arange(len(self.names)) != lead)
+                came = shares[:, lead] if question.leads[1] else shares[:, others].sum(1)
+                asked = np.where(np.isnan(came), 1.0, came)
+                shares[np.ix_(came == 0, answers)] = 0
+            known = given[:, answers].any(1) & (asked > 0)
+            count = given[known][:, answers].sum(1, keepdims=True)
+            shares[np.ix_(known, answers)] = asked[known, None] * given[known][:, answers] / count
+        return shares
+
     def question(self, name: str) -> Question:
         """A question by name; KeyError where there is none."""
         return {question.name: question for question in self.questions}[name]

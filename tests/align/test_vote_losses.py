@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from galaxalign.align.classification import tree_prompts
 from galaxalign.align.losses import Weights, class_contrast
-from galaxalign.align.votes import TreeTargets, answer_mass, shown_mass, store_mass, tree_contrast, vote_losses
+from galaxalign.align.votes import TreeTargets, answer_mass, store_mass, tree_contrast, vote_losses
 from galaxalign.data.store import read_store
 from galaxalign.data.votes import Votes, vote_table, votes_of
 from galaxalign.errors import GalaxAlignError
@@ -25,6 +25,7 @@ QUESTIONS = torch.tensor([0, 0, 0, 1, 1, 2, 2])
 # Six rows: answer 0 has two, row 3 shows an answer to each question, answer 4 has no row.
 SHOWN = torch.zeros(7, 6, dtype=torch.bool)
 SHOWN[[0, 0, 1, 2, 3, 5, 5, 6], [0, 1, 2, 3, 3, 3, 5, 4]] = True
+SYMBOL_MASS = SHOWN.T.double()
 SCALE = torch.tensor(7.0, dtype=torch.float64)
 ONES = Weights(image_text=1.0, symbol_text=1.0, image_symbol=1.0, classifier=1.0)
 
@@ -49,6 +50,8 @@ def plain_tree_contrast(a, b, mass, shown, questions, scale):
     n, m, answers = len(a), len(b), len(questions)
     s = [[scale * float(a[i] @ b[j]) for j in range(m)] for i in range(n)]
     rows = {k: [j for j in range(m) if shown[k][j]] for k in range(answers)}
+    known = [[not math.isnan(share) for share in row] for row in mass]
+    mass = [[0.0 if math.isnan(share) else share for share in row] for row in mass]
     asked = [i for i in range(n) if sum(mass[i]) > 0]
     forward = 0.0
     for i, k in itertools.product(asked, range(answers)):
@@ -61,7 +64,7 @@ def plain_tree_contrast(a, b, mass, shown, questions, scale):
         given = sum(mass[i][k] for i in asked)
         for j in rows[k]:
             if given:
-                everybody = math.log(sum(math.exp(s[i][j]) for i in asked))
+                everybody = math.log(sum(math.exp(s[i][j]) for i in asked if known[i][k]))
                 counts = min(1.0, given)
                 total += counts * sum(mass[i][k] / given * (everybody - s[i][j]) for i in asked)
                 weight += counts
@@ -74,6 +77,7 @@ def test_tree_contrast_is_its_definition(silent):
     fractions, asked = votes(5)
     asked[list(silent)] = 0
     mass = answer_mass(fractions, asked, QUESTIONS)
+    mass[2, 3:5], mass[3, 5:], mass[4] = math.nan, math.nan, math.nan
     got = tree_contrast(a, b, mass, SHOWN, QUESTIONS, SCALE)
     want = plain_tree_contrast(a, b, mass.tolist(), SHOWN.tolist(), QUESTIONS.tolist(), 7.0)
     assert got.item() == pytest.approx(want, rel=1e-9)
@@ -88,13 +92,62 @@ def test_mass_is_the_share_of_volunteers_who_gave_an_answer():
     assert answer_mass(fractions, asked, torch.tensor([0, 0, 1, 1]))[1].tolist() == [0.75, 0.25, 0, 0]
 
 
-def test_symbols_are_certain_of_what_they_show():
-    mass = shown_mass(SHOWN, QUESTIONS)
-    assert mass[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
-    # Row 3 is asked three questions, with an answer to each.
-    assert mass[3].tolist() == [0, 0, 1, 1, 0, 1, 0]
-    two = torch.tensor([[True], [True], [False]])
-    assert shown_mass(two, torch.zeros(3, dtype=torch.int64)).tolist() == [[0.5, 0.5, 0.0]]
+def walked(*given: str) -> dict[str, float]:
+    """Answers with shares above 0 of what is known of something by the answers given, and the questions left open."""
+    tree = read_tree(ROOT / "config/morphology/trees/gz2.yaml")
+    (shares,) = tree.walked(np.array([[name in given for name in tree.names]]))
+    open_questions = {tree.questions[place].name: math.nan for place in tree.question_of[np.isnan(shares)]}
+    return {name: share for name, share in zip(tree.names, shares, strict=True) if share > 0} | open_questions
+
+
+def test_whoever_gives_an_answer_came_to_its_question_and_to_none_that_others_are_asked():
+    found = walked("rounded/completely_round", "odd/no")
+    assert found == {"smooth_or_features/smooth": 1, "rounded/completely_round": 1, "odd/no": 1}
+    found = walked("arms_winding/tight")
+    assert {name for name, share in found.items() if share == 1} == {
+        "smooth_or_features/features_or_disk", "edgeon/no", "spiral/spiral", "arms_winding/tight",
+    }  # fmt: skip
+    # Bars, bulges and arms are asked for, and whether it is odd; what was answered is not known.
+    unknown = {name for name, share in found.items() if math.isnan(share)}
+    assert unknown == {"bar", "bulge_prominence", "odd", "odd_feature", "arms_number"}
+    assert walked("smooth_or_features/star_or_artifact") == {"smooth_or_features/star_or_artifact": 1}
+
+
+def test_who_is_odd_may_be_smooth_or_not():
+    found = walked("odd_feature/merger")
+    assert found["odd/yes"] == found["odd_feature/merger"] == 1
+    assert math.isnan(found["smooth_or_features"])
+    assert math.isnan(found["edgeon"])
+
+
+def test_several_answers_share_those_who_come_to_the_question():
+    found = walked("smooth_or_features/smooth", "edgeon/yes", "odd/no")
+    assert found["smooth_or_features/smooth"] == found["smooth_or_features/features_or_disk"] == 0.5
+    assert found["edgeon/yes"] == 0.5
+    assert found["odd/no"] == 1
+
+
+def test_a_symbol_is_drawn_to_the_text_of_every_answer_on_its_way_and_pushed_from_none_that_is_not_known():
+    sheet = read_sheet(ROOT / "config/morphology/gz2.yaml")
+    prompts = tree_prompts(sheet, np.zeros((len(sheet.tree.symbols), 8, 8, 3), np.uint8))
+    targets = TreeTargets.of(prompts)
+    # Equal similarities, so that gradients are what the targets alone say.
+    scores = torch.zeros(targets.symbols.shape, dtype=torch.float64, requires_grad=True)
+    texts = torch.eye(scores.shape[1], dtype=torch.float64)
+    one = torch.tensor(1.0, dtype=torch.float64)
+    loss = tree_contrast(scores, texts, targets.symbols, texts.bool(), targets.questions, one)
+    (gradient,) = torch.autograd.grad(loss, scores)
+
+    def pull(symbol, answer):
+        return -gradient[sheet.tree.symbols.index(symbol), sheet.tree.names.index(answer)].item()
+
+    for symbol in ("smooth", "smooth_round", "smooth_cigar"):
+        assert pull(symbol, "smooth_or_features/smooth") > 0
+    assert pull("spiral_tight", "spiral/spiral") > 0
+    assert pull("spiral_bar", "edgeon/no") > 0
+    assert pull("spiral_tight", "rounded/completely_round") < 0
+    assert pull("merger", "smooth_or_features/smooth") == 0
+    assert pull("smooth_round", "odd/yes") == 0
 
 
 @pytest.mark.parametrize("class_b", [[0, 1, 2], [0, 0, 1, 2, 2], [2, 1, 0, 3]])
@@ -188,7 +241,7 @@ def test_what_a_store_says_of_each_galaxy(tmp_path):
     sheet = read_sheet(ROOT / "config/morphology/gz2.yaml")
     prompts = tree_prompts(sheet, np.zeros((len(sheet.tree.symbols), 8, 8, 3), np.uint8))
     targets = TreeTargets.of(prompts).to(torch.device("cpu"))
-    assert [sheet.tree.names[answer] for answer in np.flatnonzero(targets.rules[1])] == [
+    assert [sheet.tree.names[answer] for answer in np.flatnonzero(targets.rules[1] == 1)] == [
         "smooth_or_features/features_or_disk", "edgeon/no", "bar/bar", "spiral/spiral",
     ]  # fmt: skip
     store = read_store(write_store(tmp_path / "images.h5", galaxies=5))
@@ -205,7 +258,8 @@ def test_what_a_store_says_of_each_galaxy(tmp_path):
     assert mass[0, :3].tolist() == [0.75, 0.25, 0]
     assert mass[0, 16:19].tolist() == [0.375, 0.375, 0]
     assert mass[0].sum() == 1.75
-    assert torch.equal(mass[[1, 4]], targets.rules[[1, 0]])
+    assert torch.equal(mass[[1, 4]].isnan(), targets.rules[[1, 0]].isnan())
+    assert torch.equal(mass[[1, 4]].nan_to_num(), targets.rules[[1, 0]].nan_to_num())
     assert not mass[2:4].any()
     with pytest.raises(GalaxAlignError, match="not for the answers of the decision tree gz2"):
         store_mass(replace(store, votes=replace(found, questions=questions[::-1])), sheet.tree, targets)
@@ -223,6 +277,7 @@ def losses(weights: Weights = ONES, **changes) -> dict[str, torch.Tensor]:
         "texts": unit(7, seed=4),
         "symbols": unit(6, seed=5),
         "shown": SHOWN,
+        "symbol_mass": SYMBOL_MASS,
         "head_logits": torch.zeros(4, 3, dtype=torch.float64),
     } | changes
     return vote_losses(weights=weights, scale=SCALE, **given)
@@ -241,8 +296,7 @@ def test_terms_are_tree_contrasts_and_a_head_learns_from_classes_alone():
     u, w, v = unit(4), unit(7, seed=4), unit(6, seed=5)
     assert torch.equal(got["image_text"], tree_contrast(u, w, mass, text, QUESTIONS, SCALE))
     assert torch.equal(got["image_symbol"], tree_contrast(u, v, mass, SHOWN, QUESTIONS, SCALE))
-    seen = shown_mass(SHOWN, QUESTIONS).double()
-    assert torch.equal(got["symbol_text"], tree_contrast(v, w, seen, text, QUESTIONS, SCALE))
+    assert torch.equal(got["symbol_text"], tree_contrast(v, w, SYMBOL_MASS, text, QUESTIONS, SCALE))
     assert got["classifier"].item() == pytest.approx(math.log(3))
     assert losses(labels=torch.full((4,), -1))["classifier"].item() == 0
 
