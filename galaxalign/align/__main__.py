@@ -17,6 +17,8 @@ from galaxalign.provenance import code
 from galaxalign.settings import CONFIG, SCHEMA, Settings, first_stage, merge, read_config, recipe_settings
 
 logger = logging.getLogger("galaxalign.align")
+# Gigabytes: half of what the workflow's rules reserve.
+MEMORY = 8.0
 ENDS = {"model": ".pt", "history": ".tsv", "steps": "_steps.tsv"}
 
 
@@ -27,8 +29,11 @@ def read_recipe(dataset: str, run: str, overlays: list[Path]) -> Settings:
     return recipe_settings(check(config, SCHEMA, sources=False), run)
 
 
-def train(folder: Path, run: str, settings: Settings, overlays: list[Path]) -> None:
-    """Stage 1, then stage 2, from the stores in the folder of the data set into the folder of the run."""
+def train(folder: Path, run: str, settings: Settings, overlays: list[Path], memory: float = MEMORY) -> None:
+    """Stage 1, then stage 2, from the stores in the folder of the data set into the folder of the run.
+
+    `memory` is the gigabytes that pictures may take.
+    """
     living, start = settings["living"], settings["start"]
     look = folder / "look.json" if living["share"] and living["matched"] else None
     model = folder / start / "model.pt" if start != "none" else None
@@ -52,7 +57,7 @@ def train(folder: Path, run: str, settings: Settings, overlays: list[Path]) -> N
         dataset=folder.name,
         code=code("align.stages"),
         threads=torch.get_num_threads(),
-        memory=8e9,  # half of what the workflow's rules reserve
+        memory=memory * 1e9,
     )
     (folder / run).mkdir(exist_ok=True)
     shared, finished = ({key: folder / run / f"{name}{ENDS[key]}" for key in ENDS} for name in ("shared", "model"))
@@ -74,9 +79,12 @@ if __name__ == "__main__":
         parser.add_argument(f"--{name}", required=True, help=f"name of an entry of `{name}s`")
     parser.add_argument("--configfile", type=Path, nargs="+", default=[], help=f"overlays over {CONFIG}")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where DATASET/images.h5 lies")
+    parser.add_argument(
+        "--memory", type=float, default=MEMORY, help="gigabytes that pictures may take; more are read as training goes"
+    )
     chosen = parser.parse_args()
     log = chosen.results / "logs/align" / f"{chosen.dataset}.{chosen.run}.{os.environ.get('RANK', '0')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log_to(str(log)):
         recipe = read_recipe(chosen.dataset, chosen.run, chosen.configfile)
-        train(chosen.results / chosen.dataset, chosen.run, recipe, chosen.configfile)
+        train(chosen.results / chosen.dataset, chosen.run, recipe, chosen.configfile, chosen.memory)

@@ -29,6 +29,7 @@ class Galaxies:
     ----------
     labels : (N,) class of each.
     rows : (N,) their rows in the store.
+    held : bytes of pictures in memory.
     """
 
     def __init__(self, store: Store, rows: NDArray[np.int64], memory: float) -> None:
@@ -38,6 +39,7 @@ class Galaxies:
         self._store = store
         needed = len(rows) * store.recipe.size**2 * 3
         self._pictures = torch.from_numpy(store.pictures(rows)) if needed <= memory else None
+        self.held = needed if needed <= memory else 0
 
     def __len__(self) -> int:
         """How many."""
@@ -104,10 +106,14 @@ def few_labels(labels: Tensor, per_class: int | str, seed: int) -> Tensor:
     return torch.cat([order[:0], *kept]).sort().values
 
 
+def epoch_galaxies(labelled: int, recipe: Recipe) -> int:
+    """Galaxies that an epoch shows."""
+    return labelled if recipe.epoch_size == "all" else int(recipe.epoch_size)
+
+
 def epoch_length(labelled: int, recipe: Recipe) -> int:
     """Steps of an epoch: as many as its galaxies fill."""
-    galaxies = labelled if recipe.epoch_size == "all" else int(recipe.epoch_size)
-    return math.ceil(galaxies / recipe.batch_size)
+    return math.ceil(epoch_galaxies(labelled, recipe) / recipe.batch_size)
 
 
 def epoch_batches(labels: Tensor, classes: int, recipe: Recipe, generator: torch.Generator) -> list[Batch]:
@@ -126,7 +132,7 @@ def epoch_batches(labels: Tensor, classes: int, recipe: Recipe, generator: torch
         Their number.
     """
     steps = epoch_length(len(labels), recipe)
-    galaxies = len(labels) if recipe.epoch_size == "all" else int(recipe.epoch_size)
+    galaxies = epoch_galaxies(len(labels), recipe)
     # A step of one or two galaxies would be one on noise: batches have even sizes.
     rendered = round(recipe.living.share * galaxies) if len(labels) else galaxies
     real = sampled(labels, recipe.sampling, galaxies - rendered, generator)

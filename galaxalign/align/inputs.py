@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from galaxalign.align.batches import Galaxies, few_labels
+from galaxalign.align.distributed import world
 from galaxalign.align.material import Material
 from galaxalign.align.recipe import Recipe
 from galaxalign.align.vocabulary import vocabulary_of
@@ -35,7 +36,7 @@ class Source:
     dataset : recorded in the model.
     code : digest of the library, likewise.
     threads : of the CPU.
-    memory : bytes that pictures may take; larger stores are read as training goes.
+    memory : bytes that pictures may take, in all processes together; larger stores are read as training goes.
     """
 
     images: Path
@@ -101,11 +102,13 @@ def read_inputs(source: Source, recipe: Recipe) -> Inputs:
     mass = None
     if drawn.sheet.tree is not None and vocabulary.prompts.tree is not None:
         mass = store_mass(store, drawn.sheet.tree, TreeTargets.of(vocabulary.prompts.tree))[used]
+    memory = source.memory / world()
+    train = Galaxies(store, used, memory)
     material = Material(
         vocabulary=vocabulary,
         mass=mass,
-        train=Galaxies(store, used, source.memory),
-        validation=Galaxies(store, validation, source.memory),
+        train=train,
+        validation=Galaxies(store, validation, memory - train.held),
         living=living,
     )
     return Inputs(material=material, sheet=drawn.sheet, image=store.recipe.to_dict())

@@ -1,13 +1,14 @@
 """One stage of training: the loop, from batches to history."""
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from galaxalign.align.batches import Batch, epoch_batches, epoch_length, mirrored, order_of, read_ahead
+from galaxalign.align.batches import Batch, epoch_batches, epoch_galaxies, epoch_length, mirrored, order_of, read_ahead
 from galaxalign.align.distributed import rank, world
 from galaxalign.align.history import TERMS, Clock, History
 from galaxalign.align.material import Material
@@ -68,6 +69,8 @@ class StageTrainer:
         self.model, self.name, self.recipe, self.material = model, name, recipe, material
         self.stage = recipe.stages[name]
         self.history, self.state = history, state
+        # Every process reads the state, the first one writes it.
+        self.own_state = state if rank() == 0 else None
         self.optimizer = build_optimizer(model, self.stage, recipe)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.average = AveragedWeights(model, recipe.optimizer.average) if recipe.optimizer.average else None
@@ -86,8 +89,12 @@ class StageTrainer:
     def run(self) -> None:
         """Train to the end; the weights are the last, or with `patience` the best on validation."""
         left = self.stage.epochs * self.steps_an_epoch - self.done
-        batch = self.recipe.batch_size
-        for _ in progress(self.steps(), total=left * batch, what=f"stage {self.name}", unit="galaxies", each=batch):
+        # Batches have even sizes.
+        each = epoch_galaxies(len(self.material.train), self.recipe) / max(1, self.steps_an_epoch)
+        bar = progress(
+            self.steps(), total=round(left * each), what=f"stage {self.name}", unit="galaxies", each=math.ceil(each)
+        )
+        for _ in bar:
             pass
         self._tell_skipped()
         if self.average is not None:
@@ -179,8 +186,12 @@ class StageTrainer:
         row |= {"loss": values["loss"]} | {f"loss_{term}": values[term] for term in TERMS if term in values}
         if not torch.isfinite(torch.tensor(values["loss"])):
             raise self._diverged(f"the loss is {values['loss']}")
+        if self.own_state is not None:
+            self.own_state.approve()
 
     def _diverged(self, what: str) -> GalaxAlignError:
+        if self.own_state is not None:
+            self.own_state.reject()
         rates = ", ".join(f"{group['lr']:.2g}" for group in self.optimizer.param_groups)
         kept = f"; the last good state is in {self.state.path}" if self.state and self.state.path.exists() else ""
         return GalaxAlignError(
@@ -209,10 +220,10 @@ class StageTrainer:
         self._save()
 
     def _save(self) -> None:
-        if self.state is None or rank() != 0:
+        if self.own_state is None:
             return
         self._read_losses()
-        self.state.save(
+        self.own_state.save(
             {
                 "done": self.done,
                 "skipped": self.skipped,
