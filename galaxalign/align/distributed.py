@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -24,6 +26,15 @@ def wait_for_all() -> None:
     """Go on when every process has come here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def of_first(value: T) -> T:
+    """The value that the first process has, in every process."""
+    if world() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def choose_trained(model: TriModalModel, stage: Stage, recipe: Recipe) -> None:
     shared = symbol and model.symbol is None
     model.image.requires_grad_((image or shared) and "image" not in stage.lock)
     if model.symbol is not None:
-        model.symbol.requires_grad_(symbol)
+        model.symbol.requires_grad_(symbol and "symbol" not in stage.lock)
     if model.text is not None:
         model.text.trunk.requires_grad_(text and "text" not in stage.lock)
         model.text.projection.requires_grad_(text)

@@ -129,7 +129,7 @@ class Recipe:
 
     @property
     def has_head(self) -> bool:
-        """Whether a linear head is trained beside the towers, from random weights."""
+        """Whether a linear head is trained beside the towers, from random weights or from those of the start."""
         return any(stage.epochs and stage.weights.classifier for stage in self.stages.values())
 
     def stage_number(self, name: str) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from galaxalign.align.batches import Batch, epoch_batches, epoch_galaxies, epoch_length, mirrored, order_of, read_ahead
-from galaxalign.align.distributed import rank, world
+from galaxalign.align.distributed import of_first, rank, world
 from galaxalign.align.history import TERMS, Clock, History
 from galaxalign.align.material import Material
 from galaxalign.align.model import TriModalModel
@@ -202,7 +202,10 @@ class StageTrainer:
     def _end_epoch(self, epoch: int, galaxies: int, clock: Clock) -> None:
         if self.average is not None:
             self.average.exchange(self.model)
-        measured = validate(self.model, self.recipe, self.material.vocabulary.prompts, self.material.validation)
+        # Rounding differs between GPUs; were each to judge by its own, they might not stop at one epoch.
+        measured = of_first(
+            validate(self.model, self.recipe, self.material.vocabulary.prompts, self.material.validation)
+        )
         row = self.history.add_epoch(epoch, galaxies, clock, **measured)
         score = measured.get("validation_macro_f1", -1.0)
         if self.recipe.patience and not measured and epoch == 1:
@@ -256,6 +259,8 @@ def set_training_mode(model: TriModalModel, stage: Stage, recipe: Recipe) -> Non
     model.train()
     if "image" in stage.lock:
         model.image.eval()
+    if model.symbol is not None and "symbol" in stage.lock:
+        model.symbol.eval()
     if model.text is not None and "text" in stage.lock:
         model.text.trunk.eval()
     for tower in (model.image, model.symbol):

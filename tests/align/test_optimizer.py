@@ -1,5 +1,7 @@
 """Rates by layer, decay of matrices alone, and averaged weights."""
 
+import copy
+
 import pytest
 import torch
 
@@ -41,6 +43,14 @@ def test_only_matrices_are_decayed_and_locked_or_unreached_weights_are_left_out(
     images = {"image_text": 0.0, "symbol_text": 0.0, "classifier": 1.0}
     alone = groups_of(model, recipe(stages={"shared": {"weights": images}}))
     assert {name.split(".")[0] for name in alone} == {"image"}
+
+
+def test_a_locked_symbol_tower_is_left_out(model):
+    own = copy.deepcopy(model)
+    own.symbol = copy.deepcopy(own.image)
+    for lock, trained in (([], {"image", "symbol"}), (["symbol"], {"image"}), (["image"], {"symbol"})):
+        groups = groups_of(own, recipe(stages={"shared": {"lock": [*lock, "text"]}}))
+        assert {name.split(".")[0] for name in groups} & {"image", "symbol"} == trained
 
 
 def test_a_stage_that_has_nothing_to_train_says_so(model):

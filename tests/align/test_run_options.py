@@ -72,6 +72,18 @@ def test_a_head_is_fitted_to_the_galaxies_trained_on(inputs, living, tmp_path):
     assert trained.head.unit
 
 
+def test_a_head_that_is_trained_begins_at_that_of_the_start(inputs, tmp_path):
+    start = train(inputs, tmp_path / "start", recipe(classifier="head"))
+    still = {"shared": {"learning_rate": {"tower": 0.0, "new": 0.0}}}
+    model = train_shared(inputs, tmp_path / "more", recipe("image_only", stages=still), start=start)
+    begun, given = load_checkpoint(model).model.head, load_checkpoint(start).model.head
+    assert given.unit
+    assert begun.unit
+    assert torch.equal(begun.linear.weight, given.linear.weight)
+    moved = load_checkpoint(train_shared(inputs, tmp_path / "on", recipe("image_only"), start=start)).model.head
+    assert not torch.equal(moved.linear.weight, given.linear.weight)
+
+
 def test_a_head_takes_no_more_galaxies_than_it_needs(inputs, living, monkeypatch):
     sizes = []
 

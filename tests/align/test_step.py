@@ -12,6 +12,7 @@ from torch import distributed as dist
 from galaxalign.align.augmentation import augment
 from galaxalign.align.backbones import build_backbone
 from galaxalign.align.batches import RENDERED, Batch
+from galaxalign.align.distributed import of_first
 from galaxalign.align.inference import embed_symbols
 from galaxalign.align.inputs import read_inputs
 from galaxalign.align.model import Head, TriModalModel
@@ -83,6 +84,7 @@ def _work(rank: int, port: int, inputs: tuple[Path, Path], model: Path, chosen: 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     dist.init_process_group("gloo")
+    assert of_first({"of": rank}) == {"of": 0}
     torch.save(gradients(inputs, chosen, own_tower=True), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
