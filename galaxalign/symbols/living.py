@@ -5,6 +5,7 @@ of its pictures and widened; the flux of the galaxy, its field and neighbours; t
 noise.  Nothing of it needs a label, and there is no end to it.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,19 +18,17 @@ from galaxalign.symbols.geometry import Geometry
 from galaxalign.symbols.library import SYMBOLS
 from galaxalign.symbols.looks import ZERO, Table, draw_appearances, draw_table
 from galaxalign.symbols.matching import SurveyLook, measure
-from galaxalign.symbols.rendering import render
+from galaxalign.symbols.rendering import each, render
 from galaxalign.symbols.sheet import ClassSheet
 
 # Lengths are in stored pixels: one "arcsec" a pixel. The survey's own air is added afterwards.
 _BANDS = tuple(
-    Band(name=name, wavelength=wavelength, psf_fwhm=SHARPEST, sky=0.0, gain=1e9)
+    Band(name=name, wavelength=wavelength, psf_fwhm=SHARPEST, sky=0.0, gain=math.inf)
     for name, wavelength in (("red", 750.0), ("green", 620.0), ("blue", 480.0))
 )
 # Stars and small galaxies of the field for each one that is bright enough to be counted as a neighbour, and the
 # magnitude of the faintest over that of a flux of 1.
 STARS, GALAXIES, FAINTEST = 2.0, 1.5, 2.5
-# Pictures that are finished at a time, so that they stay in a processor's cache.
-PIECE = 16
 # Galaxies of each symbol that its size in the survey's pictures is found from, and how often it is corrected.
 TRIED, ROUNDS = 16, 2
 
@@ -95,14 +94,17 @@ class LivingSymbols:
         self, shapes: Sequence[Geometry], table: Table, chance: np.random.Generator, generator: torch.Generator
     ) -> Tensor:
         looks = draw_appearances(shapes, table, chance)
-        with torch.no_grad():
-            flux = render(shapes, looks, self._field(table), generator, self.size + 2 * EDGE)
-            pictures = []
-            for start in range(0, len(shapes), PIECE):
-                part = slice(start, start + PIECE)
-                rows = {name: values[part] for name, values in table.items()}
-                pictures.append(photograph(flux[part].flip(-2), rows, generator))
-            return torch.cat(pictures)
+        device, count = generator.device, len(shapes)
+        # The edge is cut off, and with it what comes in at the other border.
+        flux = render(shapes, looks, self._field(table), generator, self.size + 2 * EDGE, margin=0.0)
+        pictures = torch.empty((count, self.size, self.size, 3), dtype=torch.uint8, device=device)
+
+        def take(batch: list[int], seed: int) -> None:
+            rows = {name: values[batch] for name, values in table.items()}
+            pictures[batch] = photograph(flux[batch].flip(-2), rows, torch.Generator(device).manual_seed(seed))
+
+        each(take, list(range(count)), generator)
+        return pictures
 
     def _table(self, names: Sequence[str], shapes: Sequence[Geometry], chance: np.random.Generator) -> Table:
         return draw_table(shapes, [self._sizes[name] for name in names], self.look, self.size, chance)

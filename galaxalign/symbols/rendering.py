@@ -30,10 +30,9 @@ def render(
     observation: Observation,
     generator: torch.Generator,
     size: int,
+    margin: float = MARGIN,
 ) -> Tensor:
     """Pictures of galaxies as a survey takes them.
-
-    On a processor, `torch.get_num_threads()` threads share the galaxies; the pictures do not depend on how many.
 
     Parameters
     ----------
@@ -45,35 +44,49 @@ def render(
         Seeds the patterns, the field and the noise; the work is done on its device.
     size
         Pixels a side; the centre of the frame is at (size - 1) / 2.
+    margin
+        Frame around the picture that light is blurred from, in widths of the PSF; of 0, what leaves at one border comes
+        in at the other.
 
     Returns
     -------
     Flux in nanomaggies, (N, bands, size, size), y up (the first row is the lowest), x to the right.
     """
-    device, order = generator.device, alike(geometries)
-    count = BATCH if device.type == "cpu" else len(order)
-    batches = [order[start : start + count] for start in range(0, len(order), count)]
-    seeds = torch.randint(2**62, (len(batches),), generator=generator, device=device).tolist()
-    flux = torch.empty((len(order), len(observation.bands), size, size), device=device)
+    device = generator.device
+    flux = torch.empty((len(geometries), len(observation.bands), size, size), device=device)
 
     def fill(batch: list[int], seed: int) -> None:
         some = [geometries[number] for number in batch], [appearances[number] for number in batch]
-        flux[batch] = _exposed(*some, observation, device, seed, size)
+        flux[batch] = _exposed(*some, observation, device, seed, size, margin)
 
-    _each(fill, batches, seeds)
+    each(fill, alike(geometries), generator)
     return flux
 
 
-def _each(work: Callable[[list[int], int], None], batches: list[list[int]], seeds: list[int]) -> None:
-    """Do all batches, in threads of their own: sharing out every single operation costs more than it saves."""
+def each(work: Callable[[list[int], int], None], order: list[int], generator: torch.Generator) -> None:
+    """Do the work for all galaxies, in batches that each have a seed from the generator.
+
+    On a processor, `torch.get_num_threads()` threads share the batches, as sharing out every single operation costs
+    more than it saves; batches and seeds do not depend on how many.
+    """
+    device = generator.device
+    count = BATCH if device.type == "cpu" else len(order)
+    batches = [order[start : start + count] for start in range(0, len(order), count)]
+    seeds = torch.randint(2**62, (len(batches),), generator=generator, device=device).tolist()
+
+    def alone(batch: list[int], seed: int) -> None:
+        # Said here as it holds for a thread alone; the precision of a training loop is not that of light.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            work(batch, seed)
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         if len(batches) == 1:
-            work(batches[0], seeds[0])
+            alone(batches[0], seeds[0])
         else:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, batches, seeds))
+                list(pool.map(alone, batches, seeds))
     finally:
         torch.set_num_threads(threads)
 
@@ -85,22 +98,22 @@ def _exposed(
     device: torch.device,
     seed: int,
     size: int,
+    margin: float,
 ) -> Tensor:
     """What `render` returns, of galaxies that are computed at once."""
-    # Said here as it holds for a thread alone; the precision of a training loop is not that of light.
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        # Two sources of chance: what the host must know, such as numbers of stars, never waits for the device.
-        generator, host = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
-        members = members_of(geometries, appearances, host.random((len(geometries), 2)).tolist())
-        widest = max(band.psf_fwhm for band in observation.bands) / observation.pixel_scale
-        side = _fast_side(size + 2 * math.ceil(MARGIN * widest))
-        image = starlight(members, observation, generator, side)
-        add_field(image, observation, generator, host)
-        seeing = torch.randn((2, len(image)), generator=generator, device=device)
-        spread, quality = torch.exp(observation.seeing_scatter * seeing)
-        edge = (side - size) // 2
-        flux = blur(image, observation, spread)[..., edge : edge + size, edge : edge + size]
-        return noisy(flux, observation, quality, generator)
+    # Two sources of chance: what the host must know, such as numbers of stars, never waits for the device.
+    generator, host = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
+    members = members_of(geometries, appearances, host.random((len(geometries), 2)).tolist())
+    widest = max(band.psf_fwhm for band in observation.bands) / observation.pixel_scale
+    side = _fast_side(size + 2 * math.ceil(margin * widest))
+    image = starlight(members, observation, generator, side)
+    add_field(image, observation, generator, host)
+    # One air for all where it never changes.
+    seeing = torch.randn((2, len(image) if observation.seeing_scatter else 1), generator=generator, device=device)
+    spread, quality = torch.exp(observation.seeing_scatter * seeing)
+    edge = (side - size) // 2
+    flux = blur(image, observation, spread)[..., edge : edge + size, edge : edge + size]
+    return noisy(flux, observation, quality, generator)
 
 
 def starlight(members: Members, observation: Observation, generator: torch.Generator, side: int) -> Tensor:

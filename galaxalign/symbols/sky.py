@@ -110,7 +110,7 @@ def _add_galaxies(
 
 
 def blur(image: Tensor, observation: Observation, spread: Tensor) -> Tensor:
-    """Convolve images (N, B, S, S), S even, with the PSF; `spread` (N,) multiplies its width."""
+    """Convolve images (N, B, S, S), S even, with the PSF; `spread` (N,), or (1,) for all, multiplies its width."""
     side = image.shape[-1]
     half = side // 2
     fwhm = _of_bands(observation.bands, "psf_fwhm", image.device) / observation.pixel_scale
@@ -141,7 +141,12 @@ def _transfer(scale: Tensor, beta: float, half: int) -> Tensor:
 
 
 def noisy(flux: Tensor, observation: Observation, quality: Tensor, generator: torch.Generator) -> Tensor:
-    """Add the noise of sky and photons, and what sky subtraction leaves; `quality` (N,) multiplies the sky's noise."""
+    """Add the noise of sky and photons, and what sky subtraction leaves.
+
+    `quality` (N,), or (1,) for all, multiplies the sky's noise.  A camera without sky whose gain has no end adds none.
+    """
+    if all(band.sky == 0 and math.isinf(band.gain) for band in observation.bands):
+        return flux
     number, bands, side, _ = flux.shape
     near = observation.sky_correlation / 2
     white = torch.randn((number, bands, side + 2, side + 2), generator=generator, device=flux.device)

@@ -9,6 +9,7 @@ from spirals import measured_hand
 
 from galaxalign.symbols.living import LivingSymbols
 from galaxalign.symbols.matching import QUANTITIES, SurveyLook, measure, measure_look
+from galaxalign.symbols.rendering import BATCH
 from galaxalign.symbols.sheet import ClassSheet, read_sheet
 
 SHEETS = Path(__file__).parents[2] / "config/morphology"
@@ -61,6 +62,21 @@ def test_pictures_follow_from_classes_and_seed(living, sheet, look):
     assert living.draw(classes[:0], generator).shape == (0, SIZE, SIZE, 3)
 
 
+def test_pictures_do_not_depend_on_the_threads(living):
+    classes = torch.arange(5).repeat(2 * BATCH // 5 + 1)
+    before = torch.get_num_threads()
+    drawn = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            drawn.append(living.draw(classes, torch.Generator().manual_seed(1)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
 def test_rendered_galaxies_look_like_the_surveys(living, look):
     found = [measure(picture) for index in (ELLIPTICAL, CLOCKWISE) for picture in drawn(living, index)]
     tolerance = {name: 0.012 for name in QUANTITIES if name.startswith(("sky", "noise"))}
@@ -91,8 +107,9 @@ def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
         assert seen["shared_noise"] == pytest.approx(0.8, abs=0.08)
 
 
-@pytest.mark.parametrize("radius", [12.0, 20.0, 26.0])
-def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius):
+# Of the largest galaxies hardly a border is free.
+@pytest.mark.parametrize(("radius", "near"), [(12.0, 0.004), (20.0, 0.008), (26.0, 0.02)])
+def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius, near):
     known = {"radius": radius, "peak": 0.6, "neighbours": 0.0}
     known |= {
         f"{what}_{c}": value for what, value in (("sky", 0.04), ("noise", 0.02)) for c in ("red", "green", "blue")
@@ -102,7 +119,7 @@ def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius):
     }
     survey = SurveyLook(side=SIZE, pictures=48, quantiles=quantiles, correlation=look.correlation)
     found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
-    assert np.median([one["sky_green"] for one in found]) == pytest.approx(0.04, abs=0.012)
+    assert np.median([one["sky_green"] for one in found]) == pytest.approx(0.04, abs=near)
 
 
 def test_without_a_look_pictures_are_more_various(sheet, living):

@@ -1,5 +1,6 @@
 """The galaxy pen: its light against GalSim's, its shapes against the schematic pen's."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from galaxalign.symbols.appearance import Band
 from galaxalign.symbols.drawing import draw
 from galaxalign.symbols.geometry import Geometry
 from galaxalign.symbols.library import SYMBOLS
-from galaxalign.symbols.rendering import BATCH, render
+from galaxalign.symbols.rendering import BATCH, each, render
 
 SIZE, SCALE = 112, CAMERA.pixel_scale
 SPIRAL = Geometry(disk=1.0, arms=2, pitch=18.0, arm_width=0.1, arm_strength=0.9)
@@ -150,6 +151,25 @@ def test_noise_is_the_skys_and_the_photons():
     assert (noise[..., 1:] * noise[..., :-1]).mean() == pytest.approx(0.3 / (1 + 0.3**2), abs=0.03)
 
 
+def test_a_camera_without_noise_adds_none():
+    camera = replace(CAMERA, bands=(replace(CAMERA.bands[0], sky=0.0, gain=math.inf),))
+    first, other = (render([Geometry()], [LOOK], camera, torch.Generator().manual_seed(s), 64) for s in (1, 2))
+    assert torch.equal(first, other)
+    noisy = replace(CAMERA, bands=(replace(CAMERA.bands[0], sky=0.0, gain=50.0),))
+    assert not torch.allclose(
+        first, render([Geometry()], [LOOK], noisy, torch.Generator().manual_seed(1), 64), rtol=0.01
+    )
+
+
+def test_a_picture_without_a_margin_is_the_same_but_for_its_border():
+    small = replace(LOOK, radius=4.0)
+    wide, bare = (
+        render([SPIRAL], [small], CAMERA, torch.Generator().manual_seed(1), 64, margin) for margin in (1.5, 0.0)
+    )
+    assert torch.allclose(wide[..., 8:-8, 8:-8], bare[..., 8:-8, 8:-8], atol=2e-4 * float(wide.max()))
+    assert not torch.allclose(wide, bare, atol=2e-4 * float(wide.max()))
+
+
 def test_stars_and_other_galaxies_come_when_asked_for():
     crowded = replace(CAMERA, stars=30.0, galaxies=60.0)
     empty, full = (
@@ -195,6 +215,23 @@ def test_many_galaxies_keep_their_order_whatever_the_threads():
     for number in range(0, len(shapes), 3):
         alone = picture(shapes[number], 32, angle=looks[number].angle, radius=looks[number].radius)
         assert np.allclose(alone, calm[number], atol=1e-4 * alone.max())
+
+
+@pytest.mark.parametrize("count", [BATCH, 3 * BATCH + 1])
+def test_each_batch_has_its_own_seed_and_the_precision_of_light(count):
+    found: dict[int, list[int]] = {}
+
+    def note(batch: list[int], seed: int) -> None:
+        assert torch.get_num_threads() == 1
+        assert not torch.is_autocast_enabled("cpu")
+        assert not torch.is_grad_enabled()
+        found[seed] = batch
+
+    order = list(range(count))[::-1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        each(note, order, torch.Generator().manual_seed(3))
+    assert len(found) == math.ceil(count / BATCH)
+    assert sorted(number for batch in found.values() for number in batch) == order[::-1]
 
 
 @pytest.mark.parametrize("name", list(SYMBOLS))
