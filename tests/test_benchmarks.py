@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.material import galaxy_zoo_1
+from benchmarks.material import CLASSES, galaxy_zoo_1
 from benchmarks.measuring import Measured, alternately, ratios, write
+from benchmarks.rendering import TARGETS, arms_of
 from benchmarks.report import page
+from galaxalign.symbols.living import LivingSymbols
+from galaxalign.symbols.sheet import read_sheet
 
 
 def test_the_page_has_the_numbers_and_says_which_targets_were_missed(tmp_path: Path) -> None:
@@ -44,3 +47,9 @@ def test_real_galaxies_lie_where_the_environment_says(tmp_path: Path, monkeypatc
     assert galaxy_zoo_1() is None
     (tmp_path / "gz1").mkdir()
     assert galaxy_zoo_1() == tmp_path / "gz1"
+
+
+def test_the_pen_and_living_symbols_are_both_measured() -> None:
+    arms = arms_of(LivingSymbols(read_sheet(CLASSES), None, 64), 2)
+    assert list(arms) == list(TARGETS)
+    assert all(arm()["1/s"] > 0 for arm in arms.values())
