@@ -85,6 +85,13 @@ def test_variants_differ_and_handed_ones_are_not_mirrored(tmp_path):
             assert np.mean(SYMBOLS[name].geometry.hand * np.array(hands) > 0) > 0.8
 
 
+def test_lines_of_variants_are_of_any_thickness(tmp_path):
+    """A star is drawn of lines alone, so that its light tells how thick they are."""
+    tree = read_symbols(write(tmp_path / "a", sheet=ROOT / "config/morphology/gz2.yaml", size=24, variants=20)).tree
+    light = tree.views[tree.names.index("star")].sum(axis=(1, 2), dtype=float)
+    assert light.max() > 1.2 * light.min()
+
+
 @pytest.mark.parametrize("content", [b"nonsense", None])
 def test_what_is_no_store_of_symbols_is_named(tmp_path, content):
     path = tmp_path / "symbols.h5"
