@@ -125,7 +125,9 @@ def test_the_history_of_epochs_tells_speed_waiting_and_memory(inputs, tmp_path):
     # Sixteen galaxies are trained on.
     wanted = 16 / steps.groupby("epoch")["seconds"].sum()
     assert history["galaxies_per_second"].to_numpy() == pytest.approx(wanted.to_numpy(), rel=1e-3)
-    assert history["data_wait"].between(0, 1).all()
+    assert history["learning_rate"].tolist() == steps.groupby("epoch")["learning_rate"].last().tolist()
+    assert history["learning_rate"].min() > 0
+    assert history["data_wait"].between(0, 1, inclusive="neither").all()
     assert history["peak_memory_gb"].between(0.05, 100).all()
 
 
@@ -155,6 +157,20 @@ def test_each_change_of_galaxies_changes_them(name):
 
     value = True if name in ("rotate", "flip") else 0.3
     assert not torch.allclose(changed(STILL), changed(replace(STILL, **{name: value})), atol=0.02)
+
+
+def test_galaxies_are_shifted_both_ways_by_the_share_of_the_side_at_most():
+    pictures = torch.zeros(64, 40, 40, 3, dtype=torch.uint8)
+    pictures[:, 18:22, 18:22] = 255
+    moved = augment(pictures, 40, replace(STILL, shift=0.2), flip=True, generator=torch.Generator().manual_seed(0))[
+        :, 0
+    ]
+    steps = torch.arange(40) - 19.5
+    for rest in (1, 2):
+        light = moved.sum(rest)
+        places = (light * steps).sum(1) / light.sum(1)
+        assert 6 < places.abs().max() <= 8.01
+        assert places.min() < -4 < 4 < places.max()
 
 
 @pytest.mark.parametrize("name", ["zoom", "shift", "noise", "angle"])

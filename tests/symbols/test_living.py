@@ -1,5 +1,6 @@
 """Living symbols look as the survey does, keep their class and their hand, and follow from their seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,20 @@ import pytest
 import torch
 from spirals import measured_hand
 
+from galaxalign.symbols import living as living_symbols
+from galaxalign.symbols.camera import EDGE, photograph
+from galaxalign.symbols.library import SYMBOLS
 from galaxalign.symbols.living import LivingSymbols
-from galaxalign.symbols.matching import QUANTITIES, SurveyLook, measure, measure_look
+from galaxalign.symbols.looks import Table, draw_table
+from galaxalign.symbols.matching import LEVELS, QUANTITIES, SurveyLook, measure, measure_look
 from galaxalign.symbols.rendering import BATCH
 from galaxalign.symbols.sheet import ClassSheet, read_sheet
 
 SHEETS = Path(__file__).parents[2] / "config/morphology"
 SIZE = 64
 ELLIPTICAL, CLOCKWISE, ANTICLOCKWISE, EDGE_ON = 0, 1, 2, 3
+# Quantities that have nothing to do with one another.
+UNCORRELATED = tuple(map(tuple, np.eye(len(QUANTITIES))))
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +101,7 @@ def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
     quantiles = {
         name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
     }
-    uncorrelated = tuple(map(tuple, np.eye(len(QUANTITIES))))
-    survey = SurveyLook(side=SIZE, pictures=48, quantiles=quantiles, correlation=uncorrelated)
+    survey = replace(look, quantiles=quantiles, correlation=UNCORRELATED)
     found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
     seen = {name: float(np.median([one[name] for one in found])) for name in QUANTITIES}
     assert seen["peak"] == pytest.approx(peak, rel=0.08)
@@ -117,7 +123,7 @@ def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius, 
     quantiles = {
         name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
     }
-    survey = SurveyLook(side=SIZE, pictures=48, quantiles=quantiles, correlation=look.correlation)
+    survey = replace(look, quantiles=quantiles)
     found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
     assert np.median([one["sky_green"] for one in found]) == pytest.approx(0.04, abs=near)
 
@@ -152,3 +158,59 @@ def test_spirals_turn_as_their_class_says(living, index, hand):
     # Weak arms and inclined disks are misread now and then, a mirrored picture always.
     assert np.mean(votes) > 0.15
     assert np.mean(np.array(votes) > 0) > 0.7
+
+
+def test_the_field_has_as_many_stars_and_galaxies_as_the_survey_shows(sheet, look, monkeypatch):
+    known = {"radius": 8.0, "peak": 0.6, "psf": 2.0}
+    known |= {
+        f"{what}_{c}": value for what, value in (("sky", 0.04), ("noise", 0.01)) for c in ("red", "green", "blue")
+    }
+
+    def made(neighbours: float) -> LivingSymbols:
+        fixed = {name: (value,) * len(LEVELS) for name, value in (known | {"neighbours": neighbours}).items()}
+        survey = replace(look, quantiles=look.quantiles | fixed, correlation=UNCORRELATED)
+        return LivingSymbols(sheet, survey, SIZE)
+
+    def seen(living: LivingSymbols) -> float:
+        return np.mean([measure(picture)["neighbours"] for picture in drawn(living, ELLIPTICAL, 48)])
+
+    crowded = made(6.0)
+    whole = seen(crowded)
+    assert seen(made(0.0)) < 0.2
+    # Some of the faint ones count too, where noise helps them.
+    assert 4 < whole < 11
+    for kind in ("STARS", "GALAXIES"):
+        with monkeypatch.context() as patched:
+            patched.setattr(living_symbols, kind, 0.0)
+            assert 1 < seen(crowded) < whole - 0.5, kind
+
+
+def table_of(number: int, look: SurveyLook | None) -> Table:
+    shapes = [SYMBOLS["smooth_round"].geometry] * number
+    return draw_table(shapes, [1.0] * number, look, SIZE, np.random.default_rng(0))
+
+
+def test_looks_are_drawn_wider_than_they_were_measured(look):
+    name, known = "grain", tuple(np.linspace(0.5, 1.5, len(LEVELS)))
+    grain = table_of(20_000, replace(look, quantiles=look.quantiles | {name: known}, correlation=UNCORRELATED))[name]
+    low, high = (known[LEVELS.index(level)] for level in (0.02, 0.98))
+    # Of normal scores of standard deviation 1 they would be 4 per cent, +- 0.14.
+    assert 0.046 < np.mean((grain < low) | (grain > high)) < 0.07
+
+
+def test_another_galaxy_lies_beside_some(look):
+    for survey in (look, None):
+        assert np.mean(table_of(2000, survey)["beside"] > 0) == pytest.approx(0.4, abs=0.05)
+    rows, columns = np.mgrid[: SIZE + 2 * EDGE, : SIZE + 2 * EDGE] - (SIZE - 1) / 2 - EDGE
+    light = torch.from_numpy(np.exp(-(rows**2 + columns**2) / 18)).float().expand(2, 3, -1, -1)
+    placed = {"apart": 1.0, "outer": 20.0, "beside_angle": 0.0, "smaller": 2.0}
+    table = table_of(2, None) | {name: np.full(2, value) for name, value in placed.items()}
+    alone, paired = (
+        photograph(light.clone(), table | {"beside": np.full(2, share)}, torch.Generator().manual_seed(0)).numpy()
+        for share in (0.0, 0.5)
+    )
+    gained = (paired.astype(float) - alone).mean(axis=(0, 3))
+    row, column = np.unravel_index(gained.argmax(), gained.shape)
+    assert gained[row, column] > 50
+    # Twenty pixels to the right of the middle.
+    assert np.hypot(row - 31.5, column - 51.5) < 2
