@@ -51,12 +51,17 @@ def train_shared(inputs: tuple[Path, Path], folder: Path, chosen: Recipe, **chan
     return folder / "shared.pt"
 
 
-def train(inputs: tuple[Path, Path], folder: Path, chosen: Recipe, **changes) -> Path:
-    """Both stages into a folder; the finished model."""
-    shared = train_shared(inputs, folder, chosen, **changes)
+def train_symbol(inputs: tuple[Path, Path], folder: Path, chosen: Recipe, shared: Path, **changes) -> Path:
+    """Stage 2 into a folder, from the model of stage 1; the finished model."""
+    folder.mkdir(exist_ok=True)
     files = {"model": folder / "model.pt", "history": folder / "model.tsv", "steps": folder / "model_steps.tsv"}
     align_symbol(source(inputs, **changes), chosen, shared=shared, **files)
     return folder / "model.pt"
+
+
+def train(inputs: tuple[Path, Path], folder: Path, chosen: Recipe, **changes) -> Path:
+    """Both stages into a folder; the finished model."""
+    return train_symbol(inputs, folder, chosen, train_shared(inputs, folder, chosen, **changes), **changes)
 
 
 def embed(inputs: tuple[Path, Path], model: Path, chosen: Recipe, embeddings: Path) -> None:

@@ -27,6 +27,9 @@ OVERLAY = {
 }
 # Importing what is None fails, as importing what is not installed does.
 ALONE = "import runpy, sys; sys.modules['snakemake'] = None; runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+ONE = (sys.executable, "-c", ALONE)
+# What `torchrun` is, at a port that is free.
+TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--")
 
 
 @pytest.fixture
@@ -42,9 +45,11 @@ def folder(inputs, tmp_path) -> Path:
     return tmp_path
 
 
-def align(folder: Path, *words: str, module: str = "galaxalign.align") -> subprocess.CompletedProcess[str]:
+def align(
+    folder: Path, *words: str, module: str = "galaxalign.align", start: tuple[str, ...] = ONE
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", ALONE, module, *words, "--configfile", "mine.yaml"]
+    command = [*start, module, *words, "--configfile", "mine.yaml"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -117,3 +122,23 @@ def test_what_is_made_is_not_made_again_and_what_is_broken_off_goes_on(folder):
     assert "stage 1 is not trained again" in said
     assert "nothing is left to do" not in said
     assert len(pd.read_csv(run / "model.tsv", sep="\t")) == 1
+
+
+def test_two_processes_of_torchrun_train_as_one_does_in_two_parts(folder):
+    words, run = ("--dataset", "noise", "--run", "galaxalign"), folder / "results/noise/galaxalign"
+    both = OVERLAY | {"runs": {"galaxalign": {"stages": {"shared": {"epochs": 1}, "symbol": {"epochs": 1}}}}}
+    losses = []
+    for start, accumulate in ((TWO, 1), (ONE, 2)):
+        recipe = OVERLAY["recipe"] | {"accumulate": accumulate}
+        (folder / "mine.yaml").write_text(yaml.safe_dump(both | {"recipe": recipe}))
+        done = align(folder, *words, start=start)
+        assert done.returncode == 0, done.stderr
+        steps = [pd.read_csv(run / f"{name}_steps.tsv", sep="\t") for name in ("shared", "model")]
+        losses.append(pd.concat(steps)["loss"].to_numpy())
+        assert load_checkpoint(run / "model.pt").recipe.accumulate == accumulate
+        assert not list(run.glob("*.state*"))
+    assert {path.name for path in (folder / "results/logs/align").iterdir()} >= {
+        "noise.galaxalign.0.log",
+        "noise.galaxalign.1.log",
+    }
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
