@@ -19,11 +19,10 @@ from galaxalign.align.model import TriModalModel
 from galaxalign.align.state import StateFile
 from galaxalign.align.training import StageTrainer
 from galaxalign.errors import GalaxAlignError
-from tests.align.small import recipe, source, train_shared
+from tests.align.small import recipe, source, train_shared, train_symbol
 from tests.conftest import ROOT
 
 LONG = {
-    "stages": {"shared": {"epochs": 12}},
     "optimizer": {"average": 0.9, "layer_decay": 0.8},
     "dropout": 0.1,
     "batch_size": 4,
@@ -36,17 +35,15 @@ import galaxalign.align.training as training
 from galaxalign.align.backbones import declare_torchvision
 declare_torchvision()
 import open_clip
-from tests.align.small import recipe, train_shared
+from tests.align.small import recipe, train_shared, train_symbol
 training.INTERVAL = 0.0
 open_clip.add_model_config(Path(sys.argv[1]))
-train_shared((Path(sys.argv[2]), Path(sys.argv[3])), Path(sys.argv[4]), recipe(**json.loads(sys.argv[5])))
+inputs, folder, chosen = (Path(sys.argv[2]), Path(sys.argv[3])), Path(sys.argv[4]), recipe(**json.loads(sys.argv[5]))
+if sys.argv[6:]:
+    train_symbol(inputs, folder, chosen, Path(sys.argv[6]))
+else:
+    train_shared(inputs, folder, chosen)
 """
-
-
-@pytest.fixture(scope="module")
-def whole(inputs, tmp_path_factory) -> Path:
-    """Uninterrupted training."""
-    return train_shared(inputs, tmp_path_factory.mktemp("whole"), recipe(**LONG))
 
 
 def killed(command: list[str], state: Path, at: int) -> None:
@@ -63,22 +60,29 @@ def killed(command: list[str], state: Path, at: int) -> None:
     process.wait()
 
 
-def test_killed_training_ends_with_the_very_weights(inputs, whole, tiny, tmp_path):
-    command = [sys.executable, "-c", TRAIN, tiny, *inputs, tmp_path, json.dumps(LONG)]
-    state = tmp_path / "shared.shared.state"
+@pytest.mark.parametrize("stage", ["shared", "symbol"])
+def test_killed_training_ends_with_the_very_weights(stage, inputs, tiny, tmp_path):
+    """Of either stage."""
+    settings = LONG | {"classifier": "symbol", "stages": {"shared": {"epochs": 1}} | {stage: {"epochs": 8}}}
+    chosen, folder = recipe(**settings), tmp_path / "killed"
+    first = [train_shared(inputs, tmp_path / "first", chosen)] if stage == "symbol" else []
+    train_stage = train_symbol if first else train_shared
+    whole = train_stage(inputs, tmp_path / "whole", chosen, *first)
+    command = [sys.executable, "-c", TRAIN, tiny, *inputs, folder, json.dumps(settings), *first]
+    state = folder / f"{whole.stem}.{stage}.state"
     for at in (3, 4):
         killed([str(part) for part in command], state, at)
-        assert not (tmp_path / "shared.pt").exists()
+        assert not (folder / whole.name).exists()
     reached = torch.load(state, weights_only=True)["state"]["done"]
-    assert 0 < reached < 48
-    model = train_shared(inputs, tmp_path, recipe(**LONG))
+    assert 0 < reached < 32
+    model = train_stage(inputs, folder, chosen, *first)
     assert not state.exists()
     expected, found = (torch.load(path, weights_only=True)["weights"] for path in (whole, model))
+    assert set(expected) == set(found)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     tables = [
-        pd.read_csv(path.with_name(name), sep="\t").drop(columns=["seconds"], errors="ignore")
+        pd.read_csv(path.with_name(f"{path.stem}_steps.tsv"), sep="\t").drop(columns="seconds")
         for path in (whole, model)
-        for name in ("shared_steps.tsv",)
     ]
     pd.testing.assert_frame_equal(*tables)
 
