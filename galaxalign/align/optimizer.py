@@ -82,7 +82,9 @@ class AveragedWeights:
         self.decay = decay
         self.steps = 0
         trained = (named for named in model.named_parameters() if named[1].requires_grad)
-        statistics = (named for named in model.named_buffers() if named[1].is_floating_point())
+        # What is not kept with a model, such as the mask of a text tower, which holds infinities, is no statistic.
+        kept = model.state_dict().keys()
+        statistics = (named for named in model.named_buffers() if named[0] in kept and named[1].is_floating_point())
         self.weights = {name: values.detach().clone() for name, values in chain(trained, statistics)}
 
     def update(self, model: nn.Module) -> None:

@@ -10,6 +10,7 @@ from galaxalign.align.model import TriModalModel
 from galaxalign.align.optimizer import AveragedWeights, build_optimizer
 from galaxalign.errors import GalaxAlignError
 from tests.align.small import recipe
+from tests.align.towers import build
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,15 @@ def test_the_average_follows_the_weights_and_can_be_taken_back():
     assert layer.weight.item() == pytest.approx(expected)
     average.exchange(layer)
     assert layer.weight.item() == 3.0
+
+
+def test_a_text_tower_with_a_mask_can_be_averaged():
+    towers = TriModalModel(build("small-vit"), temperature=0.07, dropout=0.0).eval()
+    average = AveragedWeights(towers, 0.9)
+    average.update(towers)
+    average.exchange(towers)
+    texts = towers.text(towers.text.tokens(["a thin streak"]))
+    assert torch.isfinite(texts).all()
 
 
 def test_statistics_of_norms_are_averaged_as_weights_are():

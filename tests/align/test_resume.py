@@ -63,7 +63,7 @@ def killed(command: list[str], state: Path, at: int) -> None:
 @pytest.mark.parametrize("stage", ["shared", "symbol"])
 def test_killed_training_ends_with_the_very_weights(stage, inputs, tiny, tmp_path):
     """Of either stage."""
-    settings = LONG | {"classifier": "symbol", "stages": {"shared": {"epochs": 1}} | {stage: {"epochs": 8}}}
+    settings = LONG | {"classifier": "symbol", "stages": {"shared": {"epochs": 1}} | {stage: {"epochs": 12}}}
     chosen, folder = recipe(**settings), tmp_path / "killed"
     first = [train_shared(inputs, tmp_path / "first", chosen)] if stage == "symbol" else []
     train_stage = train_symbol if first else train_shared
@@ -74,7 +74,7 @@ def test_killed_training_ends_with_the_very_weights(stage, inputs, tiny, tmp_pat
         killed([str(part) for part in command], state, at)
         assert not (folder / whole.name).exists()
     reached = torch.load(state, weights_only=True)["state"]["done"]
-    assert 0 < reached < 32
+    assert 0 < reached < 48
     model = train_stage(inputs, folder, chosen, *first)
     assert not state.exists()
     expected, found = (torch.load(path, weights_only=True)["weights"] for path in (whole, model))
