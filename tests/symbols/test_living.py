@@ -114,7 +114,7 @@ def test_galaxies_stand_out_as_much_from_any_sky(sheet, look, sky, peak):
 
 
 # Of the largest galaxies hardly a border is free.
-@pytest.mark.parametrize(("radius", "near"), [(12.0, 0.004), (20.0, 0.008), (26.0, 0.02)])
+@pytest.mark.parametrize(("radius", "near"), [(12.0, 0.004), (20.0, 0.008), (26.0, 0.012)])
 def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius, near):
     known = {"radius": radius, "peak": 0.6, "neighbours": 0.0}
     known |= {
@@ -124,7 +124,8 @@ def test_the_sky_is_the_surveys_however_large_the_galaxies(sheet, look, radius, 
         name: (known[name],) * len(values) if name in known else values for name, values in look.quantiles.items()
     }
     survey = replace(look, quantiles=quantiles)
-    found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 48)]
+    # Medians of 48 of the largest scatter by a quarter of what is allowed.
+    found = [measure(picture) for picture in drawn(LivingSymbols(sheet, survey, SIZE), ELLIPTICAL, 240)]
     assert np.median([one["sky_green"] for one in found]) == pytest.approx(0.04, abs=near)
 
 
